@@ -1,0 +1,34 @@
+"""Make image models work at the resolution you have."""
+
+from . import functional, models, resizers, transforms
+from ._errors import ArgumentError, DtypeError, ResizenetError, ShapeError, SizeError, UnknownNameError, UnsupportedModelError
+from .geometry import GeometryReport, report
+from .models import create_model, list_models
+from .resizers import FixedResizer, LinearResizer, ResizedModel, Resizer
+from .surgery import adapt
+
+__version__ = "0.1.0.dev0"
+
+__all__ = [
+    "ArgumentError",
+    "DtypeError",
+    "FixedResizer",
+    "GeometryReport",
+    "LinearResizer",
+    "ResizedModel",
+    "ResizenetError",
+    "Resizer",
+    "ShapeError",
+    "SizeError",
+    "UnknownNameError",
+    "UnsupportedModelError",
+    "__version__",
+    "adapt",
+    "create_model",
+    "functional",
+    "list_models",
+    "models",
+    "report",
+    "resizers",
+    "transforms",
+]

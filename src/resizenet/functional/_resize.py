@@ -1,0 +1,92 @@
+"""``resize``: torch's interpolate with the guards that it lacks and antialias on."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .._errors import DtypeError, ShapeError, check_choice
+from .._sizes import Size, parse_size
+from ._matrix import INTERPOLATIONS, resize_matrix
+
+# torch's CUDA kernel keeps the antialias window in shared memory and raises beyond a factor of about 90 (bilinear, float32).
+_CUDA_MAX_ANTIALIAS_FACTOR = 16
+
+
+def _check_image(x: Tensor) -> None:
+    if x.ndim != 4:
+        raise ShapeError(f"resize: expected (B, C, H, W), got {x.ndim} dimensions {tuple(x.shape)}")
+    if 0 in x.shape[1:]:
+        raise ShapeError(f"resize: expected at least one channel and one pixel, got {tuple(x.shape)}")
+    if not x.is_floating_point() and x.dtype != torch.uint8:
+        raise DtypeError(f"resize: expected a floating point or uint8 tensor, got {x.dtype}; convert it first, for example x.float()")
+
+
+def _result_dtype(x: Tensor) -> torch.dtype:
+    """The dtype of x, or autocast's where autocast would cast x."""
+    device = x.device.type
+    castable = x.is_floating_point() and x.dtype != torch.float64
+    if castable and torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        return torch.get_autocast_dtype(device)
+    return x.dtype
+
+
+def _resize_by_matrix(x: Tensor, size: tuple[int, int], interpolation: str, antialias: bool) -> Tensor:
+    rows, columns = (
+        resize_matrix(before, after, interpolation=interpolation, antialias=antialias, dtype=x.dtype, device=x.device)
+        for before, after in zip(x.shape[-2:], size, strict=True)
+    )
+    with torch.autocast(x.device.type, enabled=False):
+        out = rows @ (x @ columns.T)
+    channels_last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    return out.contiguous(memory_format=torch.channels_last) if channels_last else out
+
+
+def _resize_float(x: Tensor, size: tuple[int, int], interpolation: str, antialias: bool) -> Tensor:
+    if x.is_cuda and antialias and max(x.shape[-2] / size[0], x.shape[-1] / size[1]) > _CUDA_MAX_ANTIALIAS_FACTOR:
+        return _resize_by_matrix(x, size, interpolation, antialias)
+    align_corners = None if interpolation == "nearest-exact" else False
+    return F.interpolate(x, size, mode=interpolation, align_corners=align_corners, antialias=antialias)
+
+
+def resize(x: Tensor, size: Size, *, interpolation: str = "bilinear", antialias: bool = True) -> Tensor:
+    """Resize a batch of images.
+
+    Differentiable in ``x`` for floating dtypes. Where torch has no kernel (half precision with antialias on a CPU, uint8 on
+    a GPU) it computes in float32; a uint8 result is rounded half to even and clamped to 0..255. Very large downscales on
+    CUDA, for which torch's kernel runs out of shared memory, are done as two matrix products.
+
+    Convention: pixel centres at half-integers (``align_corners=False``), and ``antialias=True`` is the default.
+
+    Args:
+        x: (B, C, H, W), floating point or uint8, any device and memory format; B may be 0.
+        size: (height, width) in pixels, or one int for a square.
+        interpolation: "nearest-exact", "bilinear" or "bicubic".
+        antialias: low-pass before shrinking; has no meaning for "nearest-exact", and no effect on bilinear enlarging.
+
+    Returns:
+        (B, C, height, width) with the dtype, device and memory format of ``x``; under autocast, autocast's dtype.
+
+    Raises:
+        SizeError: a size that is not positive or not whole.
+        ShapeError: not four dimensions, or no pixel.
+        DtypeError: neither floating point nor uint8.
+        UnknownNameError: an unknown interpolation.
+
+    Example:
+        >>> resize(torch.arange(16.0).reshape(1, 1, 4, 4), 2)
+        tensor([[[[ 3.5714,  5.1429],
+                  [ 9.8571, 11.4286]]]])
+    """
+    target = parse_size(size)
+    check_choice("interpolation", interpolation, INTERPOLATIONS)
+    _check_image(x)
+    antialias = antialias and interpolation != "nearest-exact"
+    if x.dtype == torch.uint8:
+        if not x.is_cuda:
+            return _resize_float(x, target, interpolation, antialias)  # torch's CPU kernels take uint8
+        return _resize_float(x.float(), target, interpolation, antialias).round_().clamp_(0, 255).to(torch.uint8)
+    dtype = _result_dtype(x)
+    no_kernel = antialias and x.dtype in (torch.float16, torch.bfloat16) and x.device.type == "cpu"
+    return _resize_float(x.float() if no_kernel else x, target, interpolation, antialias).to(dtype)

@@ -1,0 +1,6 @@
+"""What an input size does to any model, computed without computing: no image, no arithmetic, no copy of the weights."""
+
+from ._report import GeometryReport, report
+from ._trace import Row
+
+__all__ = ["GeometryReport", "Row", "report"]

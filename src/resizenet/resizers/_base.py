@@ -1,0 +1,102 @@
+"""What every resizer shares: the size, the interpolation, the guards and the verbs."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from .._errors import DtypeError, ShapeError, check_choice, check_positive
+from .._sizes import Size, parse_size
+from ..functional import INTERPOLATIONS, resize
+from ._wrap import ResizedModel
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class BaseResizer(nn.Module):
+    """(B, C, H, W) -> (B, C, *size), any H and W at every call. Subclasses implement ``_forward``."""
+
+    def __init__(self, size: Size, *, interpolation: str, antialias: bool) -> None:
+        super().__init__()
+        check_choice("interpolation", interpolation, INTERPOLATIONS)
+        self.size = parse_size(size)
+        self.interpolation = interpolation
+        self.antialias = antialias
+
+    def forward(self, x: Tensor, size: Size | None = None) -> Tensor:
+        """Resize ``x`` to ``size``, for this call only, or to the resizer's own size.
+
+        Args:
+            x: (B, C, H, W), any H and W.
+            size: (height, width) in pixels, or one int for a square.
+
+        Returns:
+            (B, C', height, width), in the dtype, device and memory format of ``x``; under autocast, in autocast's dtype.
+
+        Raises:
+            SizeError: a size that is not positive or not whole.
+            ShapeError: not four dimensions, no pixel, or the wrong number of channels.
+            DtypeError: a dtype that the resizer does not take.
+        """
+        self._check_input(x)
+        return self._forward(x, self.size if size is None else parse_size(size))
+
+    def _check_input(self, x: Tensor) -> None:
+        """The guards beyond those of ``functional.resize``."""
+
+    def _forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        raise NotImplementedError(f"{type(self).__name__} must implement _forward")
+
+    def _plain(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        """The fixed resize that every resizer starts from."""
+        return resize(x, size, interpolation=self.interpolation, antialias=self.antialias)
+
+    def wrap(self, model: nn.Module) -> ResizedModel:
+        """This resizer in front of ``model``, as one module; both are kept by reference."""
+        return ResizedModel(self, model)
+
+    def fuse(self) -> Self:
+        """A copy for inference, in eval mode and without gradients, that computes the same in fewer steps where it can."""
+        return copy.deepcopy(self).eval().requires_grad_(False)
+
+    def extra_repr(self) -> str:
+        return f"size={self.size}, interpolation={self.interpolation!r}, antialias={self.antialias}"
+
+
+class LearnedResizer(BaseResizer):
+    """A resizer with weights: it takes floating point images of ``in_channels`` channels and returns ``out_channels``.
+
+    When the two differ, the fixed resize is followed by a learned 1x1 convolution, which starts with output channel i as a
+    copy of input channel ``i % in_channels``.
+    """
+
+    def __init__(self, size: Size, *, in_channels: int, out_channels: int | None, interpolation: str, antialias: bool) -> None:
+        super().__init__(size, interpolation=interpolation, antialias=antialias)
+        out_channels = in_channels if out_channels is None else out_channels
+        check_positive("in_channels", in_channels)
+        check_positive("out_channels", out_channels)
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.skip = nn.Identity() if in_channels == out_channels else _channel_copy(in_channels, out_channels)
+
+    def _check_input(self, x: Tensor) -> None:
+        name = type(self).__name__
+        if x.ndim != 4 or x.shape[1] != self.in_channels:
+            raise ShapeError(f"{name}: expected (B, {self.in_channels}, H, W), got {tuple(x.shape)}")
+        if not x.is_floating_point():
+            raise DtypeError(f"{name}: expected a floating point image, got {x.dtype}; scale it first, for example x.float() / 255")
+
+    def _plain(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        skip: Tensor = self.skip(super()._plain(x, size))
+        return skip
+
+
+def _channel_copy(in_channels: int, out_channels: int) -> nn.Conv2d:
+    convolution = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+    nn.init.zeros_(convolution.weight)
+    for channel in range(out_channels):
+        nn.init.ones_(convolution.weight[channel, channel % in_channels])
+    return convolution

@@ -1,0 +1,89 @@
+"""A resizer and a model as one module that behaves as the model does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+
+class ResizedModel(nn.Module):
+    """Resizes, then calls the model.
+
+    An attribute that this module lacks is looked up, and set, on the model, as torch.compile's wrapper does: ``.fc``,
+    ``.forward_features`` and ``.default_cfg`` keep working, and ``wrapped.fc = nn.Linear(512, 10)`` replaces the classifier.
+    A method reached in this way is the model's own and takes images that are already resized.
+
+    Args:
+        resizer: called with the images only.
+        model: called with the resized images and whatever else ``forward`` was given.
+
+    Keys of the state dict are ``resizer.*`` and ``model.*``.
+
+    Example:
+        >>> import torch, torchvision
+        >>> from resizenet import Resizer
+        >>> model = Resizer(64).wrap(torchvision.models.resnet18())
+        >>> model.fc
+        Linear(in_features=512, out_features=1000, bias=True)
+        >>> model(torch.rand(2, 3, 100, 130)).shape
+        torch.Size([2, 1000])
+    """
+
+    resizer: nn.Module
+    model: nn.Module
+
+    def __init__(self, resizer: nn.Module, model: nn.Module) -> None:
+        super().__init__()
+        self.resizer = resizer
+        self.model = model
+
+    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Any:
+        """``model(resizer(x), *args, **kwargs)``; ``x`` is (B, C, H, W)."""
+        return self.model(self.resizer(x), *args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            model = self.__dict__.get("_modules", {}).get("model")  # absent while unpickling
+            if model is None:
+                raise
+            return getattr(model, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        modules = self.__dict__.get("_modules", {})
+        own = name in self.__dict__ or name in modules or hasattr(type(self), name)
+        if "model" in modules and not own and hasattr(modules["model"], name):
+            setattr(modules["model"], name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def parameter_groups(self, lr: float, *, resizer_lr: float | None = None, weight_decay: float = 0.0) -> list[dict[str, Any]]:
+        """Trainable parameters as groups for an optimizer: vectors (biases, norms) are never decayed.
+
+        Args:
+            lr: learning rate of the model.
+            resizer_lr: learning rate of the resizer, ``lr`` unless given.
+            weight_decay: of parameters with two dimensions or more.
+
+        Returns:
+            Up to four groups with "params", "lr", "weight_decay" and "name"; empty ones are left out.
+
+        Example:
+            >>> import torch, torchvision
+            >>> from resizenet import Resizer
+            >>> model = Resizer(64).wrap(torchvision.models.resnet18())
+            >>> optimizer = torch.optim.SGD(model.parameter_groups(0.1, resizer_lr=0.01, weight_decay=5e-4))
+            >>> [group["name"] for group in optimizer.param_groups]
+            ['resizer', 'resizer, no decay', 'model', 'model, no decay']
+        """
+        groups = []
+        rates = {"resizer": lr if resizer_lr is None else resizer_lr, "model": lr}
+        for part, rate in rates.items():
+            trainable = [p for p in getattr(self, part).parameters() if p.requires_grad]
+            decayed = [p for p in trainable if p.ndim > 1]
+            plain = [p for p in trainable if p.ndim <= 1]
+            groups.append({"params": decayed, "lr": rate, "weight_decay": weight_decay, "name": part})
+            groups.append({"params": plain, "lr": rate, "weight_decay": 0.0, "name": f"{part}, no decay"})
+        return [group for group in groups if group["params"]]
