@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
@@ -72,17 +72,17 @@ def adapt(
     _part(model, family.conv, nn.Conv2d)  # before anything is changed
     if num_classes is not None:
         _part(model, family.classifier, nn.Linear)
-    model = model if inplace else copy.deepcopy(model)
-    _adapt_stem(model, family, _auto_stem(min(size)) if stem == "auto" else stem, stem_weights)
+    adapted: Any = model if inplace else copy.deepcopy(model)
+    _adapt_stem(adapted, family, _auto_stem(min(size)) if stem == "auto" else stem, stem_weights)
     if in_channels is not None:
-        _adapt_channels(_part(model, family.conv, nn.Conv2d), in_channels, channel_weights)
-        if hasattr(model, "in_channels"):
-            setattr(model, "in_channels", in_channels)
+        _adapt_channels(_part(adapted, family.conv, nn.Conv2d), in_channels, channel_weights)
+        if hasattr(adapted, "in_channels"):
+            adapted.in_channels = in_channels
     if num_classes is not None:
-        _adapt_classifier(_part(model, family.classifier, nn.Linear), num_classes)
-        if hasattr(model, "num_classes"):
-            setattr(model, "num_classes", num_classes)
-    return model
+        _adapt_classifier(_part(adapted, family.classifier, nn.Linear), num_classes)
+        if hasattr(adapted, "num_classes"):
+            adapted.num_classes = num_classes
+    return adapted  # type: ignore[no-any-return]
 
 
 def _auto_stem(side: int) -> str:

@@ -1,0 +1,1 @@
+"""Evidence: accuracy experiments and their results."""
