@@ -1,0 +1,48 @@
+# Every verb creates and reuses .venv by itself; `make` alone lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DATA ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-slow lint docs bench wheel clean
+
+help:  ## list the verbs
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
+
+$(VENV)/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "resizenet needs Python 3.10 or newer: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+install: $(VENV)/installed  ## create .venv with all development extras
+
+demo: install  ## what resizing does to a ResNet, on digits or with DATA=cifar10.npz
+	$(BIN)/python examples/demo.py $(if $(DATA),--data $(DATA))
+
+test: install  ## the tests, without the slow ones
+	$(BIN)/python -m pytest -q
+
+test-slow: install  ## the slow tests
+	$(BIN)/python -m pytest -q -m slow
+
+lint: install  ## format, style and types
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+docs: install  ## the site, in docs/_build/html
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+
+bench: install  ## the quick benchmarks
+	$(BIN)/python -m benchmarks.throughput run resizer --device cpu --quick
+
+wheel: install  ## sdist and wheel, in dist/
+	rm -rf dist
+	$(BIN)/python -m build --quiet
+
+clean:  ## everything that can be made again, .venv too
+	rm -rf $(VENV) .venv-wheel dist build docs/_build docs/generated .pytest_cache .hypothesis .mypy_cache .ruff_cache demo.png
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,227 @@
+"""What does resizing do to my ResNet? Trains torchvision's resnet18 and a small ResNet in six ways and compares them.
+
+By default on scikit-learn's handwritten digits (8x8 pixels, 1,797 images, nothing to download); with --data on CIFAR-10.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import torch
+import torchvision
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import resizenet as rn
+
+mpl.use("Agg")  # draws to a file, without a screen
+from matplotlib import pyplot as plt
+
+
+@dataclass
+class Images:
+    """(N, 3, H, W) float images in [0, 1] and (N,) labels, for training and for test."""
+
+    name: str
+    x_train: Tensor
+    y_train: Tensor
+    x_test: Tensor
+    y_test: Tensor
+
+    @property
+    def size(self) -> int:
+        """Height and width in pixels."""
+        return self.x_train.shape[-1]
+
+
+@dataclass
+class Arm:
+    """One way to deal with the size: a model, the size it is fed, and what training found."""
+
+    name: str
+    make: Callable[[], nn.Module]
+    policy: rn.transforms.ResizePolicy | None = None  # applied to the images before the model
+    curve: list[float] = field(default_factory=list)  # test accuracy in %, one per epoch
+    seconds: float = 0.0
+    model: nn.Module | None = None
+
+
+def load_digits() -> Images:
+    """Scikit-learn's digits, repeated over three channels; every fifth image of a fixed shuffle is for test."""
+    from sklearn.datasets import load_digits as load
+
+    digits = load()
+    x = torch.from_numpy(digits.images).float()[:, None].expand(-1, 3, -1, -1) / 16
+    y = torch.from_numpy(digits.target).long()
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
+    test, train = order[::5], torch.cat([order[i::5] for i in range(1, 5)])
+    return Images("scikit-learn digits", x[train], y[train], x[test], y[test])
+
+
+def load_cifar10(path: Path) -> Images:
+    """CIFAR-10 from an .npz (x_train, y_train, x_test, y_test) or from torchvision's folder."""
+    if path.is_dir():
+        root = path.parent if path.name == "cifar-10-batches-py" else path
+        train, test = (torchvision.datasets.CIFAR10(root, train=flag) for flag in (True, False))
+        arrays = {"x_train": train.data, "y_train": np.array(train.targets), "x_test": test.data, "y_test": np.array(test.targets)}
+    else:
+        arrays = np.load(path, allow_pickle=False)
+    x_train, x_test = (torch.from_numpy(arrays[name]).permute(0, 3, 1, 2) / 255 for name in ("x_train", "x_test"))
+    y_train, y_test = (torch.from_numpy(arrays[name]).long() for name in ("y_train", "y_test"))
+    return Images("CIFAR-10", x_train, y_train, x_test, y_test)
+
+
+def load(data: Path | None, limit: int) -> Images:
+    """The images, at most ``limit`` for training; one clear line when they cannot be read."""
+    if data is None:
+        return load_digits()
+    try:
+        images = load_cifar10(data)
+    except Exception as error:  # whatever a missing or broken file raises: it is the user's to mend
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise SystemExit(f"demo: cannot read CIFAR-10 from {data}: {reason}; expected an .npz or the folder that holds cifar-10-batches-py") from None
+    images.x_train, images.y_train = images.x_train[:limit], images.y_train[:limit]
+    return images
+
+
+def make_arms(size: int) -> list[Arm]:
+    """The six ways, for square images of ``size`` pixels; the last three shrink them by 2 in front of a small network."""
+
+    def large() -> nn.Module:
+        return torchvision.models.resnet18(num_classes=10)
+
+    def small() -> nn.Module:
+        return rn.create_model("resnet20", shortcut="projection")
+
+    half = size // 2
+    return [
+        Arm("resnet18 as it is", large),
+        Arm("resnet18 after adapt", lambda: rn.adapt(large(), size)),
+        Arm("resnet18 upscaled", large, rn.transforms.UpscalePolicy(4 * size)),
+        Arm("resnet20, fixed resize", lambda: rn.FixedResizer(half).wrap(small())),
+        Arm("resnet20, LinearResizer", lambda: rn.LinearResizer(half).wrap(small())),
+        Arm("resnet20, Resizer", lambda: rn.Resizer(half).wrap(small())),
+    ]
+
+
+def train(arm: Arm, images: Images, options: argparse.Namespace, progress: Progress) -> None:
+    """SGD with a one-cycle learning rate; the same seed, order of images and number of steps for every arm."""
+    device = torch.device(options.device)
+    torch.manual_seed(options.seed)
+    model = arm.model = arm.make().to(device)
+    before_train, before_eval = (arm.policy.train(), arm.policy.eval()) if arm.policy else (nn.Identity(), nn.Identity())
+    torch.manual_seed(options.seed)
+    groups = model.parameter_groups(options.lr, resizer_lr=options.resizer_lr) if isinstance(model, rn.ResizedModel) else model.parameters()
+    optimizer = torch.optim.SGD(groups, lr=options.lr, momentum=0.9, nesterov=True)
+    steps = len(images.x_train) // options.batch_size
+    rates = [group["lr"] for group in optimizer.param_groups]
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=options.epochs * steps)
+    bar = progress.add_task(arm.name, total=options.epochs * steps)
+    start = time.perf_counter()
+    for _ in range(options.epochs):
+        model.train()
+        for batch in torch.randperm(len(images.x_train))[: steps * options.batch_size].view(steps, -1):
+            x, y = images.x_train[batch].to(device), images.y_train[batch].to(device)
+            loss = F.cross_entropy(model(before_train(x)), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            progress.advance(bar)
+        arm.curve.append(accuracy(model, before_eval, images, device))
+    arm.seconds = time.perf_counter() - start
+
+
+@torch.no_grad()
+def accuracy(model: nn.Module, before: nn.Module, images: Images, device: torch.device) -> float:
+    """On the test images, in %."""
+    model.eval()
+    batches = zip(images.x_test.split(500), images.y_test.split(500), strict=True)
+    right = sum(int((model(before(x.to(device))).argmax(1).cpu() == y).sum()) for x, y in batches)
+    return 100 * right / len(images.y_test)
+
+
+def print_table(arms: list[Arm], images: Images, console: Console) -> None:
+    """One line per arm, accuracy of the last epoch."""
+    table = Table(title=f"{images.name}, {images.size}x{images.size} px, {len(images.x_train):,} training images, {len(arms[0].curve)} epochs")
+    for column in ("", "input", "last map", "M MACs", "M params", "s", "test acc."):
+        table.add_column(column, justify="left" if not column else "right")
+    for arm in arms:
+        size = arm.policy.eval_size[0] if arm.policy else images.size
+        found = rn.report(arm.model, size)
+        last_map = "x".join(map(str, found.final.output_map))
+        counts = (f"{found.macs / 1e6:,.1f}", f"{found.params / 1e6:.2f}")
+        table.add_row(arm.name, f"{size} px", last_map, *counts, f"{arm.seconds:.0f}", f"{arm.curve[-1]:.1f} %")
+    console.print(table)
+
+
+@torch.no_grad()
+def draw(arms: list[Arm], images: Images, out: Path) -> None:
+    """The accuracy curves, and a row of test images before and after each resizer."""
+    resized = [arm for arm in arms if isinstance(arm.model, rn.ResizedModel)]
+    figure = plt.figure(figsize=(9, 8), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=(2, 1 + len(resized) / 2))
+    axes = above.subplots()
+    for arm in arms:
+        axes.plot(range(1, len(arm.curve) + 1), arm.curve, marker="o", label=arm.name)
+    axes.set(xlabel="epoch", ylabel="test accuracy (%)", title=images.name)
+    axes.legend()
+    x = images.x_test[:8]
+    rows = {"image": x, **{arm.name.partition(", ")[2]: arm.model.cpu().resizer.eval()(x) for arm in resized}}
+    for line, (name, row) in zip(below.subplots(len(rows), len(x)), rows.items(), strict=True):
+        for axis, image in zip(line, row, strict=True):
+            low, high = image.min(), image.max()
+            axis.imshow(((image - low) / (high - low)).permute(1, 2, 0))
+            axis.set(xticks=[], yticks=[])
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center")
+    below.suptitle("Each image's own range of values is shown as black to white", fontsize="small")
+    figure.savefig(out, dpi=120)
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="CIFAR-10 as an .npz or as torchvision's folder (default: scikit-learn's digits)")
+    parser.add_argument("--epochs", type=int, default=6, help="for every arm (default: %(default)s)")
+    parser.add_argument("--images", type=int, default=10_000, help="at most so many training images (default: %(default)s)")
+    parser.add_argument("--batch-size", type=int, default=64, help="images per step (default: %(default)s)")
+    parser.add_argument("--lr", type=float, default=0.05, help="peak learning rate (default: %(default)s)")
+    parser.add_argument("--resizer-lr", type=float, default=0.005, help="peak learning rate of the resizers (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of weights, shuffling and crops (default: %(default)s)")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("demo.png"), help="where the picture goes (default: %(default)s)")
+    options = parser.parse_args()
+    for name in ("epochs", "images", "batch_size"):
+        if getattr(options, name) < 1:
+            parser.error(f"--{name.replace('_', '-')}: expected a positive number, got {getattr(options, name)}")
+    return options
+
+
+def main() -> None:
+    """Report, train, compare."""
+    options = parse()
+    console = Console()
+    images = load(options.data, options.images)
+    console.print(str(rn.report(torchvision.models.resnet18(num_classes=10), images.size)), highlight=False)
+    console.print()
+    arms = make_arms(images.size)
+    with Progress(console=console) as progress:
+        for arm in arms:
+            train(arm, images, options, progress)
+    print_table(arms, images, console)
+    draw(arms, images, options.out)
+    console.print(f"Curves and resized images: {options.out}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
