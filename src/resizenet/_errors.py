@@ -6,6 +6,7 @@ ResizenetError
 │   └── UnknownNameError             not one of the listed names
 ├── ShapeError (ValueError)          a tensor whose shape does not fit
 ├── DtypeError (TypeError)           a tensor whose dtype does not fit
+├── CheckpointError (ValueError)     a checkpoint that does not fit the model
 └── UnsupportedModelError (TypeError)   a model that an operation cannot handle
 """
 
@@ -37,6 +38,10 @@ class ShapeError(ResizenetError, ValueError):
 
 class DtypeError(ResizenetError, TypeError):
     """A tensor whose dtype does not fit."""
+
+
+class CheckpointError(ResizenetError, ValueError):
+    """A checkpoint that does not fit the model; the message names every key that is at fault."""
 
 
 class UnsupportedModelError(ResizenetError, TypeError):

@@ -1,8 +1,93 @@
 """ResNets for small images: stems, blocks, the network, and the published ones by name."""
 
-from ._blocks import BasicBlock
+from ._blocks import BasicBlock, BlockOptions, Bottleneck, PreActBlock, PreActBottleneck, ResidualBlock, WideBlock
+from ._checkpoint import load_checkpoint
+from ._features import FeatureExtractor
+from ._layers import BlurPool
 from ._resnet import ResNet
-from ._stems import CifarStem, ImageNetStem
-from ._zoo import create_model, list_models, resnet18, resnet20
+from ._resnet9 import ResNet9
+from ._shortcuts import PadShortcut
+from ._stems import CifarStem, ImageNetStem, NoPoolStem, SpaceToDepthStem, Stem
+from ._zoo import (
+    create_model,
+    list_models,
+    preact_resnet20,
+    preact_resnet56,
+    preact_resnet110,
+    preact_resnet164,
+    preact_resnet1001,
+    resnet9,
+    resnet14_64,
+    resnet18,
+    resnet20,
+    resnet32,
+    resnet34,
+    resnet44,
+    resnet50,
+    resnet56,
+    resnet101,
+    resnet110,
+    resnet152,
+    resnet1202,
+    resnext29_8x64d,
+    resnext29_16x64d,
+    resnext29_32x4d,
+    se_resnet20,
+    se_resnet56,
+    se_resnet110,
+    wrn_16_4,
+    wrn_16_8,
+    wrn_28_10,
+    wrn_40_4,
+)
 
-__all__ = ["BasicBlock", "CifarStem", "ImageNetStem", "ResNet", "create_model", "list_models", "resnet18", "resnet20"]
+__all__ = [
+    "BasicBlock",
+    "BlockOptions",
+    "BlurPool",
+    "Bottleneck",
+    "CifarStem",
+    "FeatureExtractor",
+    "ImageNetStem",
+    "NoPoolStem",
+    "PadShortcut",
+    "PreActBlock",
+    "PreActBottleneck",
+    "ResNet",
+    "ResNet9",
+    "ResidualBlock",
+    "SpaceToDepthStem",
+    "Stem",
+    "WideBlock",
+    "create_model",
+    "list_models",
+    "load_checkpoint",
+    "preact_resnet20",
+    "preact_resnet56",
+    "preact_resnet110",
+    "preact_resnet164",
+    "preact_resnet1001",
+    "resnet9",
+    "resnet14_64",
+    "resnet18",
+    "resnet20",
+    "resnet32",
+    "resnet34",
+    "resnet44",
+    "resnet50",
+    "resnet56",
+    "resnet101",
+    "resnet110",
+    "resnet152",
+    "resnet1202",
+    "resnext29_8x64d",
+    "resnext29_16x64d",
+    "resnext29_32x4d",
+    "se_resnet20",
+    "se_resnet56",
+    "se_resnet110",
+    "wrn_16_4",
+    "wrn_16_8",
+    "wrn_28_10",
+    "wrn_40_4",
+]

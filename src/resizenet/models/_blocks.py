@@ -1,76 +1,292 @@
-"""Residual blocks and the shortcuts that join stages of different size."""
+"""Residual blocks: a branch of convolutions and a shortcut, added."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torchvision.ops import SqueezeExcitation, StochasticDepth
 
-from .._errors import ArgumentError, check_choice
+from .._errors import ArgumentError, check_choice, check_positive
+from .._sizes import round_half_up
+from ._layers import MakeAct, MakeNorm, conv
+from ._shortcuts import DOWNSAMPLES, SHORTCUTS, make_shortcut
 
-SHORTCUTS = ("projection", "pad")
 
+@dataclass(frozen=True, kw_only=True)
+class BlockOptions:
+    """What every block can be told, as keyword arguments.
 
-class PadShortcut(nn.Module):
-    """Option A of He et al. 2015, section 3.3: subsample by the stride and append channels of zeros; no parameters.
-
-    (B, in_channels, H, W) -> (B, out_channels, ceil(H / stride), ceil(W / stride)); the gradient passes.
-
-    Args:
-        in_channels: channels before.
-        out_channels: channels after, at least ``in_channels``.
-        stride: of the subsampling.
+    Attributes:
+        stride: of the block's map; the first 3x3 convolution and the shortcut carry it.
+        dilation: of the 3x3 convolutions.
+        first_dilation: of the 3x3 convolution that carries the stride, ``dilation`` unless given. Where a stage's stride was
+            replaced by dilation, that convolution still works on the grid of the stage before.
+        shortcut: where the map or the channels change: "projection" (option B of He et al. 2015, section 3.3: a 1x1 convolution),
+            "pad" (option A: subsampled, zeros before and after its channels) or "pad_after" (option A, all zeros after).
+        downsample: how the shortcut shrinks the map: "stride" (every stride-th pixel, as published), "average" (an average pool,
+            then stride 1: ResNet-D of He et al. 2018, "Bag of Tricks", section 4.2) or "blur" (Zhang 2019, "Making Convolutional
+            Networks Shift-Invariant Again": [1, 2, 1] / 4 before subsampling).
+        se_reduction: channels per squeezed channel of squeeze-excitation (Hu et al. 2018, section 3), which scales the branch; 0
+            for none. Published: 16.
+        stochastic_depth: probability, per sample, that the branch is dropped in training (Huang et al. 2016, section 3).
+        zero_init: start as the shortcut alone: the branch's last norm is zero, or its last convolution where no norm follows
+            (Goyal et al. 2017, section 5.1).
+        norm: makes a norm from a number of channels.
+        act: makes an activation.
 
     Raises:
-        ArgumentError: fewer channels after than before.
+        ArgumentError: a number outside its range.
+        UnknownNameError: an unknown shortcut or downsample.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
-        super().__init__()
-        if out_channels < in_channels:
-            raise ArgumentError(f"shortcut='pad': expected at least as many channels after as before, got {in_channels} -> {out_channels}")
-        self.stride = stride
-        self.before = (out_channels - in_channels) // 2
-        self.after = out_channels - in_channels - self.before
+    stride: int = 1
+    dilation: int = 1
+    first_dilation: int | None = None
+    shortcut: str = "projection"
+    downsample: str = "stride"
+    se_reduction: int = 0
+    stochastic_depth: float = 0.0
+    zero_init: bool = False
+    norm: MakeNorm = nn.BatchNorm2d
+    act: MakeAct = nn.ReLU
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C', H', W')."""
-        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.before, self.after))
+    def __post_init__(self) -> None:
+        for name in ("stride", "dilation"):
+            check_positive(name, getattr(self, name))
+        if self.first_dilation is not None:
+            check_positive("first_dilation", self.first_dilation)
+        if self.se_reduction != 0:
+            check_positive("se_reduction", self.se_reduction)
+        check_choice("shortcut", self.shortcut, SHORTCUTS)
+        check_choice("downsample", self.downsample, DOWNSAMPLES)
+        check_rate("stochastic_depth", self.stochastic_depth)
+
+    def strided(self, in_channels: int, out_channels: int, *, groups: int = 1) -> nn.Conv2d:
+        """The 3x3 convolution that carries the stride."""
+        return conv(in_channels, out_channels, 3, stride=self.stride, dilation=self.first_dilation or self.dilation, groups=groups)
 
 
-def make_shortcut(kind: str, in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    """The identity where nothing changes, else the shortcut of that kind."""
-    check_choice("shortcut", kind, SHORTCUTS)
-    if stride == 1 and in_channels == out_channels:
-        return nn.Identity()
-    if kind == "pad":
-        return PadShortcut(in_channels, out_channels, stride)
-    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False), nn.BatchNorm2d(out_channels))
+def check_rate(argument: str, value: float) -> None:
+    """Raise ArgumentError unless ``value`` is a probability below one."""
+    if not 0 <= value < 1:
+        raise ArgumentError(f"{argument}: expected a probability, at least 0 and below 1, got {value!r}")
 
 
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut, ReLU after the sum (He et al. 2015, figure 2).
+class ResidualBlock(nn.Module):
+    """What all blocks share; subclasses implement ``branch``.
 
     (B, in_channels, H, W) -> (B, out_channels, ceil(H / stride), ceil(W / stride)).
+
+    Attributes:
+        preactivated: whether norm and activation come before the convolutions. A network of such blocks begins with a bare
+            convolution and ends with norm and activation (He et al. 2016, "Identity Mappings", appendix).
+    """
+
+    preactivated: ClassVar[bool] = False
+
+    def __init__(self, in_channels: int, out_channels: int, options: BlockOptions) -> None:
+        super().__init__()
+        check_positive("in_channels", in_channels)
+        check_positive("out_channels", out_channels)
+        self.shortcut = make_shortcut(
+            options.shortcut,
+            in_channels,
+            out_channels,
+            stride=options.stride,
+            downsample=options.downsample,
+            norm=None if self.preactivated else options.norm,
+        )
+        self.se = SqueezeExcitation(out_channels, max(1, out_channels // options.se_reduction)) if options.se_reduction else nn.Identity()
+        self.drop = StochasticDepth(options.stochastic_depth, "row") if options.stochastic_depth else nn.Identity()
+        self.act = nn.Identity() if self.preactivated else options.act()
+
+    def branch(self, x: Tensor) -> Tensor:
+        """(B, in_channels, H, W) -> (B, out_channels, H', W')."""
+        raise NotImplementedError(f"{type(self).__name__} must implement branch")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_channels, H, W) -> (B, out_channels, H', W')."""
+        out: Tensor = self.act(self.drop(self.se(self.branch(x))) + self.shortcut(x))
+        return out
+
+
+def _zero_last(*layers: nn.Module) -> None:
+    """Zeros in the last of the layers that has a weight."""
+    weights = [layer.weight for layer in layers if isinstance(getattr(layer, "weight", None), nn.Parameter)]
+    nn.init.zeros_(weights[-1])  # type: ignore[arg-type]
+
+
+class BasicBlock(ResidualBlock):
+    """Two 3x3 convolutions, activation after the sum (He et al. 2015, figure 2).
 
     Args:
         in_channels: channels before.
         out_channels: channels after.
-        stride: of the first convolution and of the shortcut.
-        shortcut: "projection" (option B: 1x1 convolution and norm) or "pad" (option A: subsample, append zeros).
+        **options: those of ``BlockOptions``.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1, shortcut: str = "projection") -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
-        self.norm1 = nn.BatchNorm2d(out_channels)
-        self.act1 = nn.ReLU(inplace=True)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(out_channels)
-        self.shortcut = make_shortcut(shortcut, in_channels, out_channels, stride)
-        self.act2 = nn.ReLU(inplace=True)
+    def __init__(self, in_channels: int, out_channels: int, **options: Any) -> None:
+        o = BlockOptions(**options)
+        super().__init__(in_channels, out_channels, o)
+        self.conv1 = o.strided(in_channels, out_channels)
+        self.norm1 = o.norm(out_channels)
+        self.act1 = o.act()
+        self.conv2 = conv(out_channels, out_channels, 3, dilation=o.dilation)
+        self.norm2 = o.norm(out_channels)
+        if o.zero_init:
+            _zero_last(self.conv2, self.norm2)
+
+    def branch(self, x: Tensor) -> Tensor:
+        """(B, in_channels, H, W) -> (B, out_channels, H', W')."""
+        out: Tensor = self.norm2(self.conv2(self.act1(self.norm1(self.conv1(x)))))
+        return out
+
+
+class Bottleneck(ResidualBlock):
+    """1x1, 3x3 and 1x1 convolutions, activation after the sum (He et al. 2015, figure 5), the stride on the 3x3.
+
+    Args:
+        in_channels: channels before.
+        out_channels: channels after.
+        bottleneck_ratio: channels of the 3x3 convolution as a share of ``out_channels``, rounded half up: 1/4 as published, 1/2
+            or 1 where small maps need more. ResNeXt's cardinality times width over ``out_channels``.
+        groups: of the 3x3 convolution: ResNeXt's cardinality (Xie et al. 2017, figure 3c).
+        **options: those of ``BlockOptions``.
+
+    Raises:
+        ArgumentError: a middle width that the groups do not divide, or a ratio that is not positive.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, bottleneck_ratio: float = 0.25, groups: int = 1, **options: Any) -> None:
+        o = BlockOptions(**options)
+        super().__init__(in_channels, out_channels, o)
+        middle = _middle(out_channels, bottleneck_ratio)
+        self.conv1 = conv(in_channels, middle, 1)
+        self.norm1 = o.norm(middle)
+        self.act1 = o.act()
+        self.conv2 = o.strided(middle, middle, groups=groups)
+        self.norm2 = o.norm(middle)
+        self.act2 = o.act()
+        self.conv3 = conv(middle, out_channels, 1)
+        self.norm3 = o.norm(out_channels)
+        if o.zero_init:
+            _zero_last(self.conv3, self.norm3)
+
+    def branch(self, x: Tensor) -> Tensor:
+        """(B, in_channels, H, W) -> (B, out_channels, H', W')."""
+        y = self.act1(self.norm1(self.conv1(x)))
+        out: Tensor = self.norm3(self.conv3(self.act2(self.norm2(self.conv2(y)))))
+        return out
+
+
+def _middle(out_channels: int, bottleneck_ratio: float) -> int:
+    if not bottleneck_ratio > 0:
+        raise ArgumentError(f"bottleneck_ratio: expected a positive number, got {bottleneck_ratio!r}")
+    return round_half_up(out_channels * bottleneck_ratio)
+
+
+class PreActivated(ResidualBlock):
+    """A block that begins with norm and activation and ends with the sum (He et al. 2016, figure 1b).
+
+    An identity shortcut passes the input as it came; any other works on the activated input, which the branch shares.
+    """
+
+    preactivated = True
+
+    def __init__(self, in_channels: int, out_channels: int, options: BlockOptions) -> None:
+        super().__init__(in_channels, out_channels, options)
+        self.norm1 = options.norm(in_channels)
+        self.act1 = options.act()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C', H', W')."""
-        y = self.act1(self.norm1(self.conv1(x)))
-        out: Tensor = self.act2(self.norm2(self.conv2(y)) + self.shortcut(x))
+        """(B, in_channels, H, W) -> (B, out_channels, H', W')."""
+        y = self.act1(self.norm1(x))
+        skip: Tensor = x if isinstance(self.shortcut, nn.Identity) else self.shortcut(y)
+        out: Tensor = self.drop(self.se(self.branch(y))) + skip
+        return out
+
+
+class PreActBlock(PreActivated):
+    """Two 3x3 convolutions, each after norm and activation (He et al. 2016, figure 1b).
+
+    Args:
+        in_channels: channels before.
+        out_channels: channels after.
+        **options: those of ``BlockOptions``.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, **options: Any) -> None:
+        o = BlockOptions(**options)
+        super().__init__(in_channels, out_channels, o)
+        self.conv1 = o.strided(in_channels, out_channels)
+        self.norm2 = o.norm(out_channels)
+        self.act2 = o.act()
+        self.conv2 = conv(out_channels, out_channels, 3, dilation=o.dilation)
+        if o.zero_init:
+            _zero_last(self.conv2)
+
+    def branch(self, x: Tensor) -> Tensor:
+        """The activated input, (B, in_channels, H, W) -> (B, out_channels, H', W')."""
+        out: Tensor = self.conv2(self.act2(self.norm2(self.conv1(x))))
+        return out
+
+
+class WideBlock(PreActBlock):
+    """``PreActBlock`` with dropout between its convolutions (Zagoruyko & Komodakis 2016, figure 1d).
+
+    Args:
+        in_channels: channels before.
+        out_channels: channels after.
+        dropout: probability that a value is dropped in training. Published: 0.3 on CIFAR.
+        **options: those of ``BlockOptions``.
+
+    Raises:
+        ArgumentError: a probability outside [0, 1).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, dropout: float = 0.0, **options: Any) -> None:
+        super().__init__(in_channels, out_channels, **options)
+        check_rate("dropout", dropout)
+        self.dropout = nn.Dropout(dropout)
+
+    def branch(self, x: Tensor) -> Tensor:
+        """The activated input, (B, in_channels, H, W) -> (B, out_channels, H', W')."""
+        out: Tensor = self.conv2(self.dropout(self.act2(self.norm2(self.conv1(x)))))
+        return out
+
+
+class PreActBottleneck(PreActivated):
+    """1x1, 3x3 and 1x1 convolutions, each after norm and activation (He et al. 2016), the stride on the 3x3.
+
+    Args:
+        in_channels: channels before.
+        out_channels: channels after.
+        bottleneck_ratio: as in ``Bottleneck``.
+        groups: of the 3x3 convolution.
+        **options: those of ``BlockOptions``.
+
+    Raises:
+        ArgumentError: as in ``Bottleneck``.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, bottleneck_ratio: float = 0.25, groups: int = 1, **options: Any) -> None:
+        o = BlockOptions(**options)
+        super().__init__(in_channels, out_channels, o)
+        middle = _middle(out_channels, bottleneck_ratio)
+        self.conv1 = conv(in_channels, middle, 1)
+        self.norm2 = o.norm(middle)
+        self.act2 = o.act()
+        self.conv2 = o.strided(middle, middle, groups=groups)
+        self.norm3 = o.norm(middle)
+        self.act3 = o.act()
+        self.conv3 = conv(middle, out_channels, 1)
+        if o.zero_init:
+            _zero_last(self.conv3)
+
+    def branch(self, x: Tensor) -> Tensor:
+        """The activated input, (B, in_channels, H, W) -> (B, out_channels, H', W')."""
+        y = self.conv2(self.act2(self.norm2(self.conv1(x))))
+        out: Tensor = self.conv3(self.act3(self.norm3(y)))
         return out

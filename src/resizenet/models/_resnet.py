@@ -2,30 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from einops import reduce
 from torch import Tensor, nn
 
-from .._errors import ArgumentError, ShapeError, check_choice, check_positive
-from ._stems import STEMS
+from .._errors import ArgumentError, DtypeError, ShapeError, check_choice, check_positive
+from ._blocks import check_rate
+from ._features import intermediates, select
+from ._layers import MakeAct, MakeNorm
+from ._stems import STEMS, Stem
 
 
 class ResNet(nn.Module):
     """A residual network for any input size and any rectangle.
 
+    A network of pre-activation blocks has a stem that is a convolution only, and ends with norm and activation.
+
     Args:
-        block: makes a block from (in_channels, out_channels, stride=..., **block_options), for example ``BasicBlock``.
+        block: makes a block from (in_channels, out_channels) and keyword arguments, those of ``BlockOptions`` and its own, for
+            example ``BasicBlock``.
         depths: blocks per stage.
-        widths: output channels per stage; the stem has those of the first.
-        stem: "cifar" (3x3, stride 1, no pool) or "imagenet" (7x7, stride 2, pool).
+        widths: output channels per stage.
+        stem: "cifar" (3x3, stride 1), "no_pool" (7x7, stride 2), "imagenet" (7x7, stride 2, pool of stride 2), "space_to_depth"
+            (stride 4), or what makes a ``Stem``.
+        stem_width: output channels of the stem, those of the first stage unless given.
         strides: of each stage's first block; 1 for the first stage and 2 for the others unless given.
+        output_stride: image pixels from one cell of the last map to the next; where the strides would exceed it, dilation takes
+            their place and the maps stay large (Chen et al. 2017, "Rethinking Atrous Convolution", section 3.1).
         in_channels: channels of the image.
         num_classes: of the classifier; 0 leaves it out, and the pooled features are returned.
-        **block_options: passed to every block.
+        stochastic_depth: probability that the last block's branch is dropped in training; it grows with depth, from
+            ``stochastic_depth / blocks`` at the first block (Huang et al. 2016, section 3).
+        norm: makes a norm from a number of channels.
+        act: makes an activation.
+        **block_options: for every block: ``BlockOptions`` lists them.
+
+    Attributes:
+        num_features: channels of the last map.
+        feature_channels: channels of the stem's map and of every stage's.
 
     Raises:
-        ArgumentError: lengths that differ, or a number outside its range.
+        ArgumentError: lengths that differ, a number outside its range, or an output stride that the strides do not pass.
         UnknownNameError: an unknown stem.
 
     Example:
@@ -44,67 +65,169 @@ class ResNet(nn.Module):
         depths: Sequence[int],
         widths: Sequence[int],
         *,
-        stem: str = "cifar",
+        stem: str | Callable[..., Stem] = "cifar",
+        stem_width: int | None = None,
         strides: Sequence[int] | None = None,
+        output_stride: int | None = None,
         in_channels: int = 3,
         num_classes: int = 10,
-        **block_options: object,
+        stochastic_depth: float = 0.0,
+        norm: MakeNorm = nn.BatchNorm2d,
+        act: MakeAct = nn.ReLU,
+        **block_options: Any,
     ) -> None:
         super().__init__()
         strides = (1, *[2] * (len(depths) - 1)) if strides is None else strides
-        if not len(depths) == len(widths) == len(strides) > 0:
-            raise ArgumentError(f"depths, widths, strides: expected one number per stage in each, got {depths}, {widths}, {strides}")
-        for name, values in {"depths": depths, "widths": widths, "strides": strides, "in_channels": [in_channels]}.items():
-            for value in values:
-                check_positive(name, value)
-        check_choice("stem", stem, STEMS)
+        _check_stages(depths=depths, widths=widths, strides=strides)
+        stem_width = widths[0] if stem_width is None else stem_width
+        check_rate("stochastic_depth", stochastic_depth)
+        preactivated = _is_preactivated(block)
+        layers = {"norm": norm, "act": act}
         self.in_channels = in_channels
         self.num_features = widths[-1]
-        self.stem = STEMS[stem](in_channels, widths[0])
-        self.stages = nn.Sequential()
-        channels = widths[0]
-        for depth, width, stride in zip(depths, widths, strides, strict=True):
-            options = [dict(block_options, stride=stride), *[dict(block_options)] * (depth - 1)]
-            inputs = [channels, *[width] * (depth - 1)]
-            self.stages.append(nn.Sequential(*(block(before, width, **o) for before, o in zip(inputs, options, strict=True))))
-            channels = width
+        self.feature_channels: tuple[int, ...] = (stem_width, *widths)
+        self.stem = _stem_maker(stem)(in_channels, stem_width, activate=not preactivated, **layers)
+        grids = _plan_strides(self.stem.stride, strides, output_stride)
+        self._strides = tuple(grid.stride for grid in grids)
+        rates = (stochastic_depth * i / sum(depths) for i in itertools.count(1))
+        make = functools.partial(_make_stage, block, rates, {**layers, **block_options})
+        self.stages = nn.Sequential(*map(make, itertools.pairwise(self.feature_channels), depths, grids))
+        self.norm = nn.Sequential(norm(widths[-1]), act()) if preactivated else nn.Identity()
         self.fc: nn.Module = nn.Identity()
-        self._init_weights()
         self.reset_classifier(num_classes)
 
-    def _init_weights(self) -> None:
-        """Kaiming normal over fan_out, as in He et al., "Delving Deep into Rectifiers", section 2.2."""
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    @property
+    def feature_strides(self) -> tuple[int, ...]:
+        """Image pixels from one cell to the next, of the stem's map and of every stage's."""
+        return tuple(itertools.accumulate((self.stem.stride, *self._strides), lambda before, stride: before * stride))
 
-    def forward_features(self, x: Tensor) -> Tensor:
-        """(B, in_channels, H, W) -> the last map, (B, num_features, H', W').
+    @property
+    def output_stride(self) -> int:
+        """Image pixels from one cell of the last map to the next."""
+        return self.feature_strides[-1]
 
-        Raises:
-            ShapeError: not four dimensions, no pixel, or the wrong number of channels.
-        """
+    def _check_input(self, x: Tensor) -> None:
         if x.ndim != 4 or x.shape[1] != self.in_channels or 0 in x.shape[2:]:
             raise ShapeError(f"ResNet: expected (B, {self.in_channels}, H, W), got {tuple(x.shape)}")
-        features: Tensor = self.stages(self.stem(x))
+        if not x.is_floating_point():
+            raise DtypeError(f"ResNet: expected a floating point image, got {x.dtype}; scale it first, for example x.float() / 255")
+        if self.training:
+            self._check_statistics(x)
+
+    def _check_statistics(self, x: Tensor) -> None:
+        """BatchNorm has no variance to normalise with where one image's map is one cell."""
+        stride = self.output_stride
+        alone = x.shape[0] == 1 and max(x.shape[2:]) <= stride
+        if alone and any(module.training and isinstance(module, nn.BatchNorm2d) for module in self.modules()):
+            size = f"{x.shape[2]}x{x.shape[3]}"
+            raise ShapeError(
+                f"ResNet: one image of {size} is too small for a stride of {stride} in train mode: its last map is a single cell, of which BatchNorm "
+                "has no variance; train with more images, larger ones, or a stem of a smaller stride"
+            )
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """(B, in_channels, H, W) -> the last map, (B, num_features, ceil(H / output_stride), ceil(W / output_stride)).
+
+        Raises:
+            ShapeError: not four dimensions, no pixel, the wrong number of channels, or in train mode a single image that is too
+                small for BatchNorm.
+            DtypeError: not floating point.
+        """
+        self._check_input(x)
+        features: Tensor = self.norm(self.stages(self.stem(x)))
         return features
+
+    def forward_intermediates(self, x: Tensor, *, indices: Sequence[int] | None = None) -> tuple[Tensor, list[Tensor]]:
+        """The last map and those before it; errors as in ``forward_features``.
+
+        Args:
+            x: (B, in_channels, H, W).
+            indices: which maps, rising: 0 is the stem's, i that of stage i, -1 the last; all unless given.
+
+        Returns:
+            The last map, as from ``forward_features``, and a map per index, the i-th of stride ``feature_strides[indices[i]]``.
+
+        Raises:
+            ArgumentError: indices that are out of range or do not rise.
+        """
+        self._check_input(x)
+        chosen = select(indices, 1 + len(self.stages))
+        maps = intermediates(self.stem, self.stages, self.norm, x)
+        return maps[-1], [maps[i] for i in chosen]
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """The last map, (B, num_features, H', W') -> (B, num_classes), or (B, num_features) without a classifier."""
+        logits: Tensor = self.fc(reduce(features, "b c h w -> b c", "mean"))
+        return logits
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, num_classes), any H and W; errors as in ``forward_features``."""
-        logits: Tensor = self.fc(reduce(self.forward_features(x), "b c h w -> b c", "mean"))
-        return logits
+        return self.forward_head(self.forward_features(x))
 
     def get_classifier(self) -> nn.Module:
         """The classifier, ``nn.Identity`` where there is none."""
         return self.fc
 
     def reset_classifier(self, num_classes: int) -> None:
-        """A new, freshly initialised classifier; 0 leaves it out.
+        """A new, freshly initialised classifier where the other weights are, in their dtype; 0 leaves it out.
 
         Raises:
             ArgumentError: a negative number of classes.
         """
-        if not isinstance(num_classes, int) or num_classes < 0:
+        if not isinstance(num_classes, int) or isinstance(num_classes, bool) or num_classes < 0:
             raise ArgumentError(f"num_classes: expected a non-negative int, got {num_classes!r}")
         self.num_classes = num_classes
-        self.fc = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
+        weight = next(self.parameters())
+        self.fc = self._make_classifier(num_classes).to(weight.device, weight.dtype) if num_classes else nn.Identity()
+
+    def _make_classifier(self, num_classes: int) -> nn.Module:
+        return nn.Linear(self.num_features, num_classes)
+
+
+class _Grid(NamedTuple):
+    """How a stage changes the grid of its map: the stride that is left, and the dilation before and after its first block's stride."""
+
+    stride: int
+    first_dilation: int
+    dilation: int
+
+
+def _plan_strides(stem_stride: int, strides: Sequence[int], output_stride: int | None) -> list[_Grid]:
+    """The strides up to ``output_stride``, and dilation in place of those beyond."""
+    reached = list(itertools.accumulate((stem_stride, *strides), lambda before, stride: before * stride))
+    limit = reached[-1] if output_stride is None else output_stride
+    if limit not in reached:
+        raise ArgumentError(f"output_stride: expected one of {sorted(set(reached))}, the strides of the stem and the stages, got {output_stride!r}")
+    dilations = [max(1, stride // limit) for stride in reached]
+    grids = zip(strides, dilations, dilations[1:], strict=False)
+    return [_Grid(stride * before // after, before, after) for stride, before, after in grids]
+
+
+def _make_stage(
+    block: Callable[..., nn.Module], rates: Iterator[float], options: dict[str, Any], channels: tuple[int, int], depth: int, grid: _Grid
+) -> nn.Sequential:
+    before, width = channels
+    first = block(before, width, **grid._asdict(), stochastic_depth=next(rates), **options)
+    rest = (block(width, width, dilation=grid.dilation, stochastic_depth=next(rates), **options) for _ in range(depth - 1))
+    return nn.Sequential(first, *rest)
+
+
+def _stem_maker(stem: str | Callable[..., Stem]) -> Callable[..., Stem]:
+    if callable(stem):
+        return stem
+    check_choice("stem", stem, STEMS)
+    return STEMS[stem]
+
+
+def _is_preactivated(block: Callable[..., nn.Module]) -> bool:
+    kind = block.func if isinstance(block, functools.partial) else block
+    return bool(getattr(kind, "preactivated", False))
+
+
+def _check_stages(**values: Sequence[int]) -> None:
+    lengths = {len(numbers) for numbers in values.values()}
+    if len(lengths) != 1 or 0 in lengths:
+        raise ArgumentError(f"{', '.join(values)}: expected one number per stage in each, got {', '.join(map(repr, values.values()))}")
+    for name, numbers in values.items():
+        for number in numbers:
+            check_positive(name, number)
