@@ -1,19 +1,21 @@
 """Make image models work at the resolution you have."""
 
 from . import functional, models, resizers, transforms
-from ._errors import ArgumentError, DtypeError, ResizenetError, ShapeError, SizeError, UnknownNameError, UnsupportedModelError
+from ._errors import ArgumentError, CheckpointError, DtypeError, ResizenetError, ShapeError, SizeError, UnknownNameError, UnsupportedModelError
 from .geometry import GeometryReport, report
 from .models import create_model, list_models
-from .resizers import FixedResizer, LinearResizer, ResizedModel, Resizer
+from .resizers import FixedResizer, LaplacianResizer, LinearResizer, ResizedModel, Resizer
 from .surgery import adapt
 
 __version__ = "0.1.0.dev0"
 
 __all__ = [
     "ArgumentError",
+    "CheckpointError",
     "DtypeError",
     "FixedResizer",
     "GeometryReport",
+    "LaplacianResizer",
     "LinearResizer",
     "ResizedModel",
     "ResizenetError",

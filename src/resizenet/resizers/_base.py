@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
@@ -11,9 +10,6 @@ from .._errors import DtypeError, ShapeError, check_choice, check_positive
 from .._sizes import Size, parse_size
 from ..functional import INTERPOLATIONS, resize
 from ._wrap import ResizedModel
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 
 class BaseResizer(nn.Module):
@@ -58,7 +54,7 @@ class BaseResizer(nn.Module):
         """This resizer in front of ``model``, as one module; both are kept by reference."""
         return ResizedModel(self, model)
 
-    def fuse(self) -> Self:
+    def fuse(self) -> BaseResizer:
         """A copy for inference, in eval mode and without gradients, that computes the same in fewer steps where it can."""
         return copy.deepcopy(self).eval().requires_grad_(False)
 
@@ -86,12 +82,17 @@ class LearnedResizer(BaseResizer):
         name = type(self).__name__
         if x.ndim != 4 or x.shape[1] != self.in_channels:
             raise ShapeError(f"{name}: expected (B, {self.in_channels}, H, W), got {tuple(x.shape)}")
-        if not x.is_floating_point():
-            raise DtypeError(f"{name}: expected a floating point image, got {x.dtype}; scale it first, for example x.float() / 255")
+        check_floating(self, x)
 
     def _plain(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         skip: Tensor = self.skip(super()._plain(x, size))
         return skip
+
+
+def check_floating(module: nn.Module, x: Tensor) -> None:
+    """Raise DtypeError unless ``x`` is floating point."""
+    if not x.is_floating_point():
+        raise DtypeError(f"{type(module).__name__}: expected a floating point image, got {x.dtype}; scale it first, for example x.float() / 255")
 
 
 def _channel_copy(in_channels: int, out_channels: int) -> nn.Conv2d:

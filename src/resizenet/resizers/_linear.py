@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+
+import torch
+from einops import einsum
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .._errors import ArgumentError, check_positive
 from .._sizes import Size
-from ..functional import resize
+from ..functional import resize, resize_matrix
 from ._base import LearnedResizer
 
 
@@ -40,6 +45,9 @@ class LinearResizer(LearnedResizer):
         147
     """
 
+    taps: Tensor | None
+    joint_weight: Tensor | None
+
     def __init__(
         self,
         size: Size,
@@ -61,8 +69,52 @@ class LinearResizer(LearnedResizer):
         self.conv = nn.Conv2d(self.in_channels, self.out_channels, kernel_size, stride=oversample, padding=margin // 2)
         nn.init.zeros_(self.conv.weight)
         nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]  # bias=True above
+        self.register_buffer("taps", None)  # both are set by fuse()
+        self.register_buffer("joint_weight", None)
+
+    def fuse(self) -> LinearResizer:
+        """A copy for inference that is one strided convolution wherever the input is exactly ``oversample`` times the size.
+
+        Other sizes, "nearest-exact", and "bicubic" without antialias (which repeats the border pixel, as no convolution does) go on
+        as before.
+        """
+        fused = copy.deepcopy(self).eval().requires_grad_(False)
+        if self.interpolation == "bilinear" or (self.interpolation == "bicubic" and self.antialias):
+            fused.taps = self._fixed_taps()
+            fused.joint_weight = self._joint_weight(fused.taps)
+        return fused
+
+    def _fixed_taps(self) -> Tensor:
+        """The fixed resize of one axis by ``oversample`` as a filter: the middle row of its matrix, without the zeros."""
+        matrix = resize_matrix(9 * self.oversample, 9, interpolation=self.interpolation, antialias=self.antialias, dtype=torch.float64)
+        row = matrix[4]
+        return row[row != 0].to(self.conv.weight)
+
+    def _joint_weight(self, taps: Tensor) -> Tensor:
+        """(2 * out_channels, in_channels, k, k): the fixed resize with its 1x1 skip, then the learned filter, both centred."""
+        learned = self.conv.weight.detach()
+        mix = torch.eye(self.in_channels).to(learned) if isinstance(self.skip, nn.Identity) else self.skip.weight.detach()[:, :, 0, 0]
+        fixed = einsum(mix, taps, taps, "o i, h, w -> o i h w")
+        width = max(fixed.shape[-1], learned.shape[-1])
+        return torch.cat([F.pad(filters, [(width - filters.shape[-1]) // 2] * 4) for filters in (fixed, learned)])
 
     def _forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         finer = (self.oversample * size[0], self.oversample * size[1])
+        if self.taps is not None and self.joint_weight is not None and (x.shape[2], x.shape[3]) == finer:
+            return self._forward_jointly(x, size, self.taps, self.joint_weight)
         residual: Tensor = self.conv(resize(x, finer, interpolation=self.interpolation, antialias=self.antialias))
         return self._plain(x, size) + residual
+
+    def _forward_jointly(self, x: Tensor, size: tuple[int, int], taps: Tensor, joint_weight: Tensor) -> Tensor:
+        """Both filters at once; the fixed one is renormalised where its window leaves the image, as in ``functional.resize``."""
+        margin = (joint_weight.shape[-1] - self.oversample) // 2
+        bias: Tensor = self.conv.bias  # type: ignore[assignment]  # bias=True in the constructor
+        fixed, learned = F.conv2d(x, joint_weight, stride=self.oversample, padding=margin).chunk(2, 1)
+        inside = [_share_inside(taps, length, self.oversample) for length in size]
+        return torch.addcdiv(learned + bias[:, None, None], fixed, (inside[0][:, None] * inside[1]).to(fixed.dtype))
+
+
+def _share_inside(taps: Tensor, length: int, stride: int) -> Tensor:
+    """(length,): how much of a filter that sums to 1 lies inside the image, at each of its positions."""
+    ones = taps.new_ones(1, 1, length * stride)
+    return F.conv1d(ones, taps[None, None], stride=stride, padding=(len(taps) - stride) // 2)[0, 0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
@@ -47,7 +49,7 @@ class ResizedModel(nn.Module):
             return super().__getattr__(name)
         except AttributeError:
             model = self.__dict__.get("_modules", {}).get("model")  # absent while unpickling
-            if model is None:
+            if model is None or name.startswith("__"):  # copy and pickle must not find the model's own protocol
                 raise
             return getattr(model, name)
 
@@ -58,6 +60,15 @@ class ResizedModel(nn.Module):
             setattr(modules["model"], name, value)
         else:
             super().__setattr__(name, value)
+
+    def fuse(self) -> ResizedModel:
+        """A copy whose resizer is fused for inference; the model in it is a copy too, in eval mode."""
+        fuse: Callable[[], nn.Module] = self.resizer.fuse  # type: ignore[assignment]  # a method, not a submodule
+        return ResizedModel(fuse(), copy.deepcopy(self.model)).eval()
+
+    def strip(self) -> tuple[nn.Module, nn.Module]:
+        """The resizer and the model, as they are: the parts that ``wrap`` joined."""
+        return self.resizer, self.model
 
     def parameter_groups(self, lr: float, *, resizer_lr: float | None = None, weight_decay: float = 0.0) -> list[dict[str, Any]]:
         """Trainable parameters as groups for an optimizer: vectors (biases, norms) are never decayed.

@@ -1,0 +1,147 @@
+"""The learned resizer for inference: no norm at input resolution, nothing that a convolution can absorb."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from einops import rearrange, repeat
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from ._base import LearnedResizer
+from ._learned import Resizer, resize_features
+
+# On a CPU the features of so many bytes stay in the cache between one operation and the next.
+_CPU_CHUNK_BYTES = 16 * 2**20
+
+
+class FusedResizer(LearnedResizer):
+    """What ``Resizer.fuse()`` returns: equal to the resizer in eval mode up to rounding, and faster.
+
+    BatchNorms are folded into the convolution before them; the one before the resize, where there is no such convolution, becomes an
+    affine map behind the resize, which commutes with it because the weights of a resize sum to 1. GroupNorms stay, but the one
+    before the resize keeps only its statistics there. The last convolution, whose few channels leave matrix units idle, makes four
+    neighbouring pixels at once. On a CPU the images go through in chunks that fit the cache.
+
+    Args:
+        resizer: copied; its mode does not matter.
+    """
+
+    def __init__(self, resizer: Resizer) -> None:
+        super().__init__(
+            resizer.size,
+            in_channels=resizer.in_channels,
+            out_channels=resizer.out_channels,
+            interpolation=resizer.interpolation,
+            antialias=resizer.antialias,
+        )
+        resizer = copy.deepcopy(resizer).eval()
+        self.channels = resizer.tail.in_channels
+        self.skip = resizer.skip
+        self.head = resizer.head
+        self.norm = _behind_resize(resizer.norm)
+        self.blocks = nn.ModuleList(_fold(block) for block in resizer.blocks)
+        self.merge = _fold(resizer.merge)
+        self.tail = _Phases(resizer.tail)
+        self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+    def fuse(self) -> FusedResizer:
+        """A copy."""
+        return copy.deepcopy(self)
+
+    def _forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        if x.device.type == "cpu" and not torch.compiler.is_compiling():
+            image_bytes = self.channels * x.shape[2] * x.shape[3] * x.element_size()
+            return torch.cat([self._compute(chunk, size) for chunk in torch.split(x, max(1, _CPU_CHUNK_BYTES // image_bytes))])
+        return self._compute(x, size)
+
+    def _compute(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        features = self.head(x)
+        b = self.norm(resize_features(features, size, self.interpolation, self.antialias), features)
+        z = b
+        for block in self.blocks:
+            z = block(z).add_(z)
+        out: Tensor = self.tail(self.merge(z).add_(b)).add_(self._plain(x, size))
+        return out.contiguous() if x.is_contiguous() else out
+
+
+class _Affine(nn.Module):
+    """BatchNorm in eval mode as scale and shift per channel."""
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, norm: nn.BatchNorm2d) -> None:
+        super().__init__()
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+        self.register_buffer("scale", rearrange(scale.detach(), "c -> c 1 1"))
+        self.register_buffer("shift", rearrange((norm.bias - norm.running_mean * scale).detach(), "c -> c 1 1"))
+
+    def forward(self, resized: Tensor, features: Tensor) -> Tensor:
+        return resized * self.scale.to(resized.dtype) + self.shift.to(resized.dtype)
+
+
+class _GroupAffine(nn.Module):
+    """GroupNorm with the statistics of the features and its affine map on the resized ones."""
+
+    def __init__(self, norm: nn.GroupNorm) -> None:
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, resized: Tensor, features: Tensor) -> Tensor:
+        if resized.shape[0] == 0:
+            return resized  # var_mean warns about an empty batch
+        norm = self.norm
+        groups = rearrange(features, "b (g c) h w -> b g (c h w)", g=norm.num_groups)
+        variance, mean = torch.var_mean(groups.to(torch.promote_types(groups.dtype, torch.float32)), 2, correction=0)
+        variance, mean = (repeat(moment, "b g -> b (g c)", c=norm.num_channels // norm.num_groups) for moment in (variance, mean))
+        scale = norm.weight * (variance + norm.eps).rsqrt()
+        shift = norm.bias - mean * scale
+        return resized * rearrange(scale, "b c -> b c 1 1").to(resized.dtype) + rearrange(shift, "b c -> b c 1 1").to(resized.dtype)
+
+
+class _NoNorm(nn.Module):
+    def forward(self, resized: Tensor, features: Tensor) -> Tensor:
+        return resized
+
+
+class _Phases(nn.Module):
+    """A convolution of stride 1 as one of stride 2 with four times the channels, one for each pixel of a 2x2 block."""
+
+    def __init__(self, convolution: nn.Conv2d) -> None:
+        super().__init__()
+        out_channels, in_channels, kernel, _ = convolution.weight.shape
+        weight = convolution.weight.new_zeros(out_channels, 2, 2, in_channels, kernel + 1, kernel + 1)
+        for row in range(2):
+            for column in range(2):
+                weight[:, row, column, :, row : row + kernel, column : column + kernel] = convolution.weight.detach()
+        self.margin = kernel // 2
+        self.weight = nn.Parameter(rearrange(weight, "o y x i h w -> (o y x) i h w"))
+        self.bias = nn.Parameter(repeat(convolution.bias.detach(), "o -> (o y x)", y=2, x=2))  # type: ignore[union-attr]  # the tail has one
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[2:]
+        even = F.pad(x, (0, width % 2, 0, height % 2))
+        phases = F.conv2d(even, self.weight, self.bias, stride=2, padding=self.margin)
+        return F.pixel_shuffle(phases, 2)[:, :, :height, :width]
+
+
+def _behind_resize(norm: nn.Module) -> nn.Module:
+    if isinstance(norm, nn.BatchNorm2d):
+        return _Affine(norm)
+    return _GroupAffine(norm) if isinstance(norm, nn.GroupNorm) else _NoNorm()
+
+
+def _fold(layers: nn.Module) -> nn.Sequential:
+    """Every BatchNorm of a sequence folded into the convolution before it; other layers as they are."""
+    folded: list[nn.Module] = []
+    for layer in layers.children():
+        if isinstance(layer, nn.BatchNorm2d) and folded and isinstance(folded[-1], nn.Conv2d):
+            folded[-1] = fuse_conv_bn_eval(folded[-1], layer)
+        elif not isinstance(layer, nn.Identity):
+            folded.append(layer)
+    return nn.Sequential(*folded)

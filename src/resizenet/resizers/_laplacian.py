@@ -1,0 +1,138 @@
+"""The Laplacian resizer: the fixed resize plus a squashed multiple of each detail layer, four numbers in all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .._errors import ArgumentError, check_choice, check_positive
+from .._sizes import Size
+from ._base import BaseResizer, check_floating
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_PADDING_MODES = ("reflect", "replicate", "zeros")
+_PUBLISHED = {"resnet50": ((1.892, -11.295), (-0.014, 0.003))}  # weights and biases, by the backbone that they were trained with
+
+
+class LaplacianResizer(BaseResizer):
+    """The fixed resize plus a squashed multiple of each layer of detail: MULLER (Tu, Milanfar & Talebi, ICCV 2023).
+
+    "Multilayer Laplacian Resizer for Vision", arXiv 2304.02859, section 3::
+
+        net = resize(x)
+        for each layer k:
+            blur = gaussian(x)
+            net  = net + tanh(weight[k] * resize(blur - x) + bias[k])
+            x    = blur
+
+    It starts with weights and biases of zero, that is as the fixed resize. US patent application 2024/0331091 covers the method.
+
+    Convention: the resizes are those of ``functional.resize``. The published network pads with zeros, which brightens the border;
+    "reflect" keeps a constant image constant.
+
+    Args:
+        size: (height, width) in pixels, or one int for a square; each call may ask for another.
+        num_layers: L of the paper.
+        kernel_size: of the Gaussian, odd, in pixels.
+        sigma: of the Gaussian, positive, in pixels.
+        padding_mode: of the Gaussian: "reflect", "replicate" or "zeros" (as published).
+        interpolation: "nearest-exact", "bilinear" or "bicubic".
+        antialias: low-pass before shrinking.
+
+    Raises:
+        SizeError, ArgumentError, UnknownNameError: an argument outside its range.
+
+    Example:
+        >>> resizer = LaplacianResizer(224)
+        >>> resizer(torch.rand(1, 3, 300, 400)).shape
+        torch.Size([1, 3, 224, 224])
+        >>> sum(p.numel() for p in resizer.parameters())
+        4
+    """
+
+    def __init__(
+        self,
+        size: Size,
+        *,
+        num_layers: int = 2,
+        kernel_size: int = 5,
+        sigma: float = 1.0,
+        padding_mode: str = "reflect",
+        interpolation: str = "bilinear",
+        antialias: bool = True,
+    ) -> None:
+        super().__init__(size, interpolation=interpolation, antialias=antialias)
+        check_positive("num_layers", num_layers)
+        check_positive("kernel_size", kernel_size)
+        if kernel_size % 2 == 0:
+            raise ArgumentError(f"kernel_size: expected an odd number, got {kernel_size}")
+        if not sigma > 0:
+            raise ArgumentError(f"sigma: expected a positive number, got {sigma!r}")
+        check_choice("padding_mode", padding_mode, _PADDING_MODES)
+        self.padding_mode = padding_mode
+        distance = torch.arange(kernel_size, dtype=torch.float64) - kernel_size // 2
+        self.kernel: list[float] = torch.softmax(-(distance**2) / (2 * sigma**2), 0).tolist()  # a normalised Gaussian
+        self.weight = nn.Parameter(torch.zeros(num_layers))
+        self.bias = nn.Parameter(torch.zeros(num_layers))
+
+    @classmethod
+    def paper(cls, size: Size = 224, *, weights: str = "resnet50", **kwargs: Any) -> Self:
+        """The published resizer with the published numbers: zero padding, no antialias, for images in [0, 1].
+
+        Args:
+            size: as for the class.
+            weights: the backbone that the numbers were trained with: "resnet50".
+            **kwargs: as for the class.
+
+        Raises:
+            UnknownNameError: no published numbers of that name.
+
+        Example:
+            >>> LaplacianResizer.paper().weight.tolist()
+            [1.891..., -11.295...]
+        """
+        check_choice("weights", weights, _PUBLISHED)
+        resizer = cls(size, **{"padding_mode": "zeros", "antialias": False, **kwargs})
+        with torch.no_grad():
+            for parameter, values in zip((resizer.weight, resizer.bias), _PUBLISHED[weights], strict=True):
+                parameter.copy_(torch.tensor(values))
+        return resizer
+
+    def _check_input(self, x: Tensor) -> None:
+        check_floating(self, x)
+
+    def _forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        out = self._plain(x, size)
+        for weight, bias in zip(self.weight, self.bias, strict=True):
+            blurred = self._blur(x)
+            detail = self._plain(blurred - x, size)
+            out = out + torch.tanh(weight.to(out.dtype) * detail + bias.to(out.dtype))
+            x = blurred
+        return out
+
+    def _blur(self, x: Tensor) -> Tensor:
+        """The separable Gaussian as a sum of shifted images, which autocast leaves in the dtype of ``x``."""
+        for dim in (2, 3):
+            padded = _pad(x, dim, len(self.kernel) // 2, self.padding_mode)
+            x = sum((k * padded.narrow(dim, shift, x.shape[dim]) for shift, k in enumerate(self.kernel)), start=torch.zeros_like(x))
+        return x
+
+    def extra_repr(self) -> str:
+        """The arguments."""
+        return f"{super().extra_repr()}, kernel_size={len(self.kernel)}, padding_mode={self.padding_mode!r}"
+
+
+def _pad(x: Tensor, dim: int, margin: int, mode: str) -> Tensor:
+    """``margin`` pixels on both ends of one axis; unlike ``F.pad``, reflection also takes a margin that exceeds the image."""
+    if mode == "zeros":
+        return F.pad(x, (0, 0, margin, margin) if dim == 2 else (margin, margin))
+    last = x.shape[dim] - 1
+    index = torch.arange(-margin, last + 1 + margin, device=x.device)
+    if mode == "reflect":
+        index = last - (last - index.abs()).abs()
+    return x.index_select(dim, index.clamp(0, last))
