@@ -1,0 +1,1 @@
+"""Throughput: ours and the peers on the same inputs in one process, in alternation."""

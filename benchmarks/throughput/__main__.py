@@ -1,0 +1,88 @@
+"""python -m benchmarks.throughput run SUITE: paired timings of ours and the peers, as JSON and as a table."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import platform
+import subprocess
+from pathlib import Path
+
+import torch
+import torchvision
+from rich.console import Console
+from rich.table import Table
+
+import resizenet as rn
+
+from . import _resizer
+
+RESULTS = Path(__file__).parents[1] / "results" / "throughput"
+SUITES = {"resizer": _resizer.suite}
+SCHEMA = 1
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return f"{model}, {torch.get_num_threads()} threads"
+
+
+def print_table(rows: list[dict[str, object]], console: Console) -> None:
+    """Every row, and how many times as fast as the port's best layout and mode in the same setting it is."""
+    keys = ("task", "dtype", "batch", "input", "output")
+    table = Table()
+    for column in (*keys, "model", "mode", "layout", "ms", "spread", "x port", "peak MB", "x port"):
+        table.add_column(column)
+    for row in rows:
+        same = [other for other in rows if other["model"] == "port" and all(other[key] == row[key] for key in keys)]
+        best = min(other["median_s"] for other in same)
+        spread = f"{1e3 * row['quartile_low_s']:.1f}-{1e3 * row['quartile_high_s']:.1f}"
+        memory = [f"{row['peak_bytes'] / 1e6:.0f}", f"{row['peak_bytes'] / same[0]['peak_bytes']:.2f}"] if "peak_bytes" in row else ["", ""]
+        settings = [str(row[key]) for key in (*keys, "model", "mode", "layout")]
+        table.add_row(*settings, f"{1e3 * row['median_s']:.1f}", spread, f"{best / row['median_s']:.2f}", *memory)
+    console.print(table)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run a suite, print it and write it."""
+    device = torch.device(options.device)
+    rows = SUITES[options.suite](device, options.quick)
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    record = {
+        "schema": SCHEMA,
+        "suite": options.suite,
+        "command": f"python -m benchmarks.throughput run {options.suite} --device {options.device}" + (" --quick" if options.quick else ""),
+        "device": _device_name(device),
+        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
+        "commit": commit,
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "torchvision": torchvision.__version__, "resizenet": rn.__version__},
+        "rows": rows,
+    }
+    print_table(rows, Console(width=160))
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        file = options.out / f"{options.suite}-{device.type}{'-quick' if options.quick else ''}.json"
+        file.write_text(json.dumps(record, indent=1))
+        print(file)
+
+
+def main() -> None:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.throughput", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    command = commands.add_parser("run", help="time a suite")
+    command.add_argument("suite", choices=sorted(SUITES))
+    command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cuda or cpu (default: %(default)s)")
+    command.add_argument("--quick", action="store_true", help="one size and few rounds")
+    command.add_argument("--out", type=Path, help=f"folder for the JSON, for example {RESULTS.relative_to(RESULTS.parents[2])}; not written unless given")
+    command.set_defaults(run=run)
+    options = parser.parse_args()
+    options.run(options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""What people use today, written as plainly as they write it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import resizenet as rn
+
+
+class PortedResizer(nn.Module):
+    """The published learned resizer as its ports write it, with their inverted scale factor replaced by a size."""
+
+    def __init__(self, size: int, channels: int = 16, num_blocks: int = 1) -> None:
+        super().__init__()
+        self.size = (size, size)
+        self.conv1 = nn.Conv2d(3, channels, 7, padding=3)
+        self.conv2 = nn.Conv2d(channels, channels, 1)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+                nn.BatchNorm2d(channels),
+                nn.LeakyReLU(0.2),
+                nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+                nn.BatchNorm2d(channels),
+            )
+            for _ in range(num_blocks)
+        )
+        self.conv3 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn3 = nn.BatchNorm2d(channels)
+        self.conv4 = nn.Conv2d(channels, 3, 7, padding=3)
+
+    def _resize(self, x: Tensor) -> Tensor:
+        return F.interpolate(x, self.size, mode="bilinear", align_corners=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, 3, size, size)."""
+        skip = self._resize(x)
+        x = F.leaky_relu(self.conv1(x), 0.2)
+        x = F.leaky_relu(self.conv2(x), 0.2)
+        before = x = self._resize(self.bn1(x))
+        for block in self.blocks:
+            x = x + block(x)
+        x = self.bn3(self.conv3(x)) + before
+        return self.conv4(x) + skip
+
+
+def paired_resizers(size: int) -> tuple[PortedResizer, rn.Resizer]:
+    """The port and ours with the same random weights and running statistics."""
+    ours, peer = rn.Resizer.paper(size), PortedResizer(size)
+    for norm in ours.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            nn.init.normal_(norm.running_mean)
+            nn.init.uniform_(norm.running_var, 0.5, 2)
+    peer.load_state_dict(dict(zip(peer.state_dict(), ours.state_dict().values(), strict=True)))  # both register their layers in the same order
+    return peer, ours
+
+
+def check_equal(peer: nn.Module, ours: nn.Module, images: Tensor, tolerance: float) -> None:
+    """Raise unless both give the same, the tolerance in units of the peer's largest value."""
+    with torch.no_grad():
+        expected, got = peer(images).float(), ours(images).float()
+    error = float((expected - got).abs().max() / expected.abs().max())
+    if not error <= tolerance:
+        raise SystemExit(f"ours and the peer differ by {error:.2g} of the largest value: nothing was timed")

@@ -1,0 +1,113 @@
+"""The learned resizer against a plain port of the published network: inference time, and time and memory of a training step."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+import resizenet as rn
+
+from ._peers import check_equal, paired_resizers
+from ._timing import alternate, peak_memory, summary
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+TOLERANCE = {"float32": 1e-4, "bfloat16": 5e-2, "float16": 1e-2}  # of the largest value: about ten roundings of each dtype
+
+
+def _images(batch: int, height: int, width: int, device: torch.device, dtype: torch.dtype, layout: torch.memory_format) -> Tensor:
+    return torch.rand(batch, 3, height, width).to(device, dtype).contiguous(memory_format=layout)
+
+
+def _inference(model: nn.Module, images: Tensor) -> Callable[[], object]:
+    def call() -> object:
+        with torch.no_grad():
+            return model(images)
+
+    return call
+
+
+def _training_step(model: nn.Module, images: Tensor) -> Callable[[], object]:
+    def call() -> None:
+        for parameter in model.parameters():
+            parameter.grad = None
+        model(images).square().mean().backward()
+
+    return call
+
+
+def inference(device: torch.device, dtype_name: str, batch: int, size: tuple[int, int], target: int, rounds: int, compiled: bool) -> list[dict[str, object]]:
+    """Rows of the port and of ours, in both memory layouts, eager and compiled."""
+    torch.manual_seed(0)
+    dtype = DTYPES[dtype_name]
+    candidates, images = {}, {}
+    for layout_name, layout in {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}.items():
+        peer, ours = (model.to(device, memory_format=layout).eval() for model in paired_resizers(target))
+        check_equal(peer, ours.fuse(), _images(1, *size, device, torch.float32, layout), TOLERANCE["float32"])
+        models = {"port": peer.to(dtype), "ours": ours.to(dtype), "ours, fused": ours.fuse().to(dtype)}
+        images[layout_name] = _images(batch, *size, device, dtype, layout)
+        check_equal(peer, models["ours, fused"], images[layout_name], TOLERANCE[dtype_name])
+        for name, model in models.items():
+            candidates[name, "eager", layout_name] = _inference(model, images[layout_name])
+            if compiled:
+                candidates[name, "compiled", layout_name] = _inference(torch.compile(model), images[layout_name])
+    seconds = alternate(candidates, device, rounds)
+    common = {"task": "inference", "dtype": dtype_name, "batch": batch, "input": size, "output": target}
+    return [{**common, "model": name, "mode": mode, "layout": layout, **summary(seconds[name, mode, layout])} for name, mode, layout in candidates]
+
+
+def training(device: torch.device, dtype_name: str, batch: int, size: tuple[int, int], target: int, rounds: int) -> list[dict[str, object]]:
+    """Rows of a training step (forward, backward) of the resizer alone, with the peak of its memory."""
+    layout = torch.channels_last
+    rows = []
+    images = _images(batch, *size, device, DTYPES[dtype_name], layout)
+    candidates = {name: _training_step(_trainable(name, target, device, dtype_name), images) for name in ("port", "ours", "ours, checkpoint")}
+    seconds = alternate(candidates, device, rounds)
+    for name in candidates:
+        common = {"task": "training step", "dtype": dtype_name, "batch": batch, "input": size, "output": target}
+        memory = _memory_in_a_process_of_its_own(name, device, dtype_name, batch, size, target)
+        rows.append({**common, "model": name, "mode": "eager", "layout": "channels_last", **summary(seconds[name]), "peak_bytes": memory})
+    return rows
+
+
+def _trainable(name: str, target: int, device: torch.device, dtype_name: str) -> nn.Module:
+    torch.manual_seed(0)
+    peer, ours = paired_resizers(target)
+    if name == "ours, checkpoint":
+        state = ours.state_dict()
+        ours = rn.Resizer.paper(target, checkpoint=True)
+        ours.load_state_dict(state)
+    model = peer if name == "port" else ours
+    return model.train().to(device, DTYPES[dtype_name], memory_format=torch.channels_last)
+
+
+def _memory_in_a_process_of_its_own(name: str, device: torch.device, dtype_name: str, batch: int, size: tuple[int, int], target: int) -> int:
+    arguments = json.dumps([name, str(device), dtype_name, batch, size, target])
+    code = f"from benchmarks.throughput._resizer import print_memory; print_memory(*{arguments})"
+    return int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()[-1])
+
+
+def print_memory(name: str, device_name: str, dtype_name: str, batch: int, size: tuple[int, int], target: int) -> None:
+    """What the subprocess does: print the peak bytes of one training step."""
+    device = torch.device(device_name)
+    images = _images(batch, *size, device, DTYPES[dtype_name], torch.channels_last)
+    print(peak_memory(_training_step(_trainable(name, target, device, dtype_name), images), device))
+
+
+def suite(device: torch.device, quick: bool) -> list[dict[str, object]]:
+    """All rows; ``quick`` leaves out the larger batches and the other sizes."""
+    rounds = 7 if quick else 15
+    settings = [(4, (448, 448), 224)] if quick else [(1, (448, 448), 224), (4, (448, 448), 224), (32, (64, 64), 32), (4, (300, 400), 224)]
+    if device.type == "cuda":
+        settings += [(32, (448, 448), 224), (128, (448, 448), 224)]
+    dtypes = ["float32", "bfloat16", *(["float16"] if device.type == "cuda" else [])]
+    rows = []
+    for batch, size, target in settings:
+        for dtype_name in dtypes:
+            rows += inference(device, dtype_name, batch, size, target, rounds, compiled=True)
+            rows += training(device, dtype_name, batch, size, target, rounds)
+    return rows

@@ -1,0 +1,56 @@
+"""Clocks and memory."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def alternate(candidates: dict[str, Callable[[], object]], device: torch.device, rounds: int, warmup: int = 2) -> dict[str, list[float]]:
+    """Seconds of every call: one call of each candidate in turn, ``rounds`` times after the warm-up."""
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    for turn in range(warmup + rounds):
+        for name, call in candidates.items():
+            synchronize(device)
+            start = time.perf_counter()
+            call()
+            synchronize(device)
+            if turn >= warmup:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def summary(seconds: list[float]) -> dict[str, float]:
+    """Median and the quartiles around it."""
+    low, median, high = statistics.quantiles(seconds, n=4)
+    return {"median_s": median, "quartile_low_s": low, "quartile_high_s": high}
+
+
+def peak_memory(call: Callable[[], object], device: torch.device) -> int:
+    """Bytes that a call needs beyond what was held before it; on a CPU from the kernel's high-water mark, after one call to warm up."""
+    call()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        call()
+        return torch.cuda.max_memory_allocated(device) - before
+    Path("/proc/self/clear_refs").write_text("5")  # sets the high-water mark to what is resident now
+    before = _resident("VmRSS")
+    call()
+    return _resident("VmHWM") - before
+
+
+def _resident(field: str) -> int:
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field))
+    return int(line.split()[1]) * 1024
