@@ -12,6 +12,7 @@ from torch import nn
 
 from . import ResizenetError, create_model, list_models, report
 from ._errors import check_choice
+from .models._zoo import ENTRIES
 
 
 def _model(name: str) -> nn.Module:
@@ -31,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     geometry.add_argument("model", help="a name from `python -m resizenet models`, or one of torchvision's")
     geometry.add_argument("--size", type=int, nargs="+", default=[224], metavar="PX", help="one number for a square, or height and width (default: 224)")
     geometry.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    commands.add_parser("models", help="names of the small-image models, with parameters and MACs at 32 px")
+    commands.add_parser("models", help="names of the small-image models, with parameters and MACs at 32 px for 10 classes")
     return parser
 
 
@@ -41,8 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "models":
             for name in list_models():
-                found = report(create_model(name), 32)
-                print(f"{name:<20} {found.params:>12,} parameters {found.macs:>16,} MACs")
+                print(f"{name:<20} {ENTRIES[name].params:>12,} parameters {ENTRIES[name].macs:>16,} MACs")
             return 0
         size = options.size[0] if len(options.size) == 1 else options.size
         found = report(_model(options.model), size)

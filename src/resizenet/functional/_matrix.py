@@ -54,7 +54,8 @@ def resize_matrix(
     """The matrix that resizes one axis: ``resize(x, (h, w))`` is ``A_h @ x @ A_w.T``.
 
     Convention: pixel centres at half-integers (``align_corners=False``). With ``antialias`` the kernel widens with the
-    downscale factor, as in PIL; bicubic then has a = -0.5, and a = -0.75 without.
+    downscale factor, as in PIL; bicubic then has a = -0.5, and a = -0.75 without. Of two pixels equally near, "nearest-exact" takes the
+    one to the right; torch's kernel, which ``resize`` calls, rounds in float32 and sometimes takes the other.
 
     Args:
         in_size: length of the axis before, in pixels.
@@ -86,7 +87,8 @@ def resize_matrix(
     positions = (torch.arange(out_size, dtype=torch.float64, device=device) + 0.5) * scale - 0.5  # input pixels under the output's centres
     if interpolation == "nearest-exact":
         matrix = positions.new_zeros(out_size, in_size)
-        matrix = matrix.scatter(1, (positions + 0.5).floor().long()[:, None], 1.0)
+        centres = 2 * torch.arange(out_size, device=device) + 1  # in halves of an output pixel, whole numbers: ties stay exact
+        matrix = matrix.scatter(1, (centres * in_size // (2 * out_size))[:, None], 1.0)
     elif antialias:
         matrix = _antialiased(positions, in_size, scale, interpolation)
     else:

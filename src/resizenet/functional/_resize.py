@@ -14,6 +14,11 @@ from ._matrix import INTERPOLATIONS, resize_matrix
 _CUDA_MAX_ANTIALIAS_FACTOR = 16
 
 
+def _too_narrow(x: Tensor, size: tuple[int, int]) -> bool:
+    """Whether torch's separable CPU kernels (antialias, and uint8) give wrong numbers or raise: one pixel wide, seen in torch 2.15."""
+    return x.device.type == "cpu" and size[1] == 1
+
+
 def _check_image(x: Tensor) -> None:
     if x.ndim != 4:
         raise ShapeError(f"resize: expected (B, C, H, W), got {x.ndim} dimensions {tuple(x.shape)}")
@@ -44,7 +49,8 @@ def _resize_by_matrix(x: Tensor, size: tuple[int, int], interpolation: str, anti
 
 
 def _resize_float(x: Tensor, size: tuple[int, int], interpolation: str, antialias: bool) -> Tensor:
-    if x.is_cuda and antialias and max(x.shape[-2] / size[0], x.shape[-1] / size[1]) > _CUDA_MAX_ANTIALIAS_FACTOR:
+    too_far = x.is_cuda and max(x.shape[-2] / size[0], x.shape[-1] / size[1]) > _CUDA_MAX_ANTIALIAS_FACTOR
+    if antialias and (too_far or _too_narrow(x, size)):
         return _resize_by_matrix(x, size, interpolation, antialias)
     align_corners = None if interpolation == "nearest-exact" else False
     return F.interpolate(x, size, mode=interpolation, align_corners=align_corners, antialias=antialias)
@@ -54,8 +60,8 @@ def resize(x: Tensor, size: Size, *, interpolation: str = "bilinear", antialias:
     """Resize a batch of images.
 
     Differentiable in ``x`` for floating dtypes. Where torch has no kernel (half precision with antialias on a CPU, uint8 on
-    a GPU) it computes in float32; a uint8 result is rounded half to even and clamped to 0..255. Very large downscales on
-    CUDA, for which torch's kernel runs out of shared memory, are done as two matrix products.
+    a GPU) it computes in float32; a uint8 result is rounded half to even and clamped to 0..255. Where torch's kernel fails
+    (very large downscales on CUDA, results one pixel wide on a CPU) an antialiased resize is done as two matrix products.
 
     Convention: pixel centres at half-integers (``align_corners=False``), and ``antialias=True`` is the default.
 
@@ -84,7 +90,7 @@ def resize(x: Tensor, size: Size, *, interpolation: str = "bilinear", antialias:
     _check_image(x)
     antialias = antialias and interpolation != "nearest-exact"
     if x.dtype == torch.uint8:
-        if not x.is_cuda:
+        if not x.is_cuda and not _too_narrow(x, target):
             return _resize_float(x, target, interpolation, antialias)  # torch's CPU kernels take uint8
         return _resize_float(x.float(), target, interpolation, antialias).round_().clamp_(0, 255).to(torch.uint8)
     dtype = _result_dtype(x)

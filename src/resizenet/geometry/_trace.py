@@ -102,6 +102,8 @@ class _FieldMode(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch l
         if op is aten.avg_pool2d:
             kernel, stride, padding = _with_defaults(args[1:], [None, None, 0])
             return self._slide(args[0], kernel, stride or kernel, padding, 1)
+        if op is aten.slice and len(args) == 5 and args[1] in (2, 3):
+            return self._subsample(*args)
         return self._cell_by_cell(inputs, out)
 
     def _slide(self, x: Tensor, *window: Any) -> Fields | None:
@@ -111,6 +113,12 @@ class _FieldMode(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch l
             return None
         vertical, horizontal = (field.slide(*axis) for field, axis in zip(fields, zip(*map(_pair, window), strict=True), strict=True))
         return vertical, horizontal
+
+    def _subsample(self, x: Tensor, dim: int, start: int, end: int, step: int) -> Fields | None:
+        """Of every ``step``-th row (dim 2) or column (dim 3), as in ``x[:, :, ::2, ::2]``; None for a slice that leaves out more."""
+        if start != 0 or end < x.shape[dim]:
+            return None
+        return self._slide(x, 1, (step, 1) if dim == 2 else (1, step), 0, 1)
 
     def _cell_by_cell(self, inputs: Sequence[Tensor], out: Tensor) -> Fields | None:
         """Of any other operation: the union over inputs that are maps of the output's size. Gates of 1x1 do not count."""
@@ -170,7 +178,7 @@ def trace(model: nn.Module, in_channels: int, size: tuple[int, int]) -> tuple[li
         stack.enter_context(mode)
         try:
             torch.func.functional_call(model, on_meta, (image,))
-        except (RuntimeError, ValueError) as error:
+        except (AssertionError, RuntimeError, ValueError) as error:
             raise ShapeError(f"report: {type(model).__name__} cannot take an image of ({in_channels}, {size[0]}, {size[1]}): {error}") from error
     macs = {path.partition(".")[2]: sum(flops.values()) // 2 for path, flops in counter.get_flop_counts().items()}
     modules = dict(model.named_modules())

@@ -106,8 +106,9 @@ def _adapt_stem(model: nn.Module, family: Family, stem: str, stem_weights: str) 
         return
     parent, _, pool = family.pool.rpartition(".")
     holder = model.get_submodule(parent)
-    if isinstance(getattr(holder, pool, None), nn.Module):
-        setattr(holder, pool, nn.Identity())
+    old = getattr(holder, pool, None)
+    if isinstance(old, nn.Module):
+        setattr(holder, pool, nn.Identity().train(old.training))
     convolution = _part(model, family.conv, nn.Conv2d)
     if stem == "cifar" and (convolution.kernel_size, convolution.stride) != ((3, 3), (1, 1)):
         _set_weight(convolution, resize_filter(convolution.weight.detach(), 3, method="center"))

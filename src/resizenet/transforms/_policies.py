@@ -218,5 +218,5 @@ class RandomResizedCropPolicy(ResizePolicy):
 
 
 def _check_range(argument: str, values: tuple[float, float], *, upper: float) -> None:
-    if len(values) != 2 or not 0 < values[0] <= values[1] <= upper:
+    if not isinstance(values, (tuple, list)) or len(values) != 2 or not 0 < values[0] <= values[1] <= upper:
         raise ArgumentError(f"{argument}: expected (low, high) with 0 < low <= high <= {upper:g}, got {values!r}")

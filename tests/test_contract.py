@@ -1,0 +1,244 @@
+"""What everything promises: checkers written once and run on every resizer, on our networks and on every transform."""
+
+import copy
+import io
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import resizenet as rn
+from resizenet import transforms
+from resizenet.models import BasicBlock
+
+SIZE = (7, 11)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A module and the (C, H, W) of an image that it takes."""
+
+    name: str
+    make: Callable[[], nn.Module]
+    image: tuple[int, int, int] = (3, 13, 19)
+
+    def module(self) -> nn.Module:
+        """In eval mode, every weight and statistic random, so that nothing hides behind a zero or an identity."""
+        module = self.make().eval()
+        with torch.no_grad():
+            for parameter in module.parameters():
+                parameter.normal_(0, 0.3)
+            for name, buffer in module.named_buffers():
+                if name.endswith("running_var"):
+                    buffer.uniform_(0.5, 1.5)
+                elif buffer.is_floating_point():
+                    buffer.normal_(0, 0.3)
+        return module
+
+    def batch(self, size: int = 2, dtype: torch.dtype = torch.float32) -> Tensor:
+        return torch.rand(size, *self.image).to(dtype)
+
+
+def small_resnet(stem: str = "cifar") -> nn.Module:
+    return rn.models.ResNet(BasicBlock, (1, 1), (4, 8), stem=stem, num_classes=5)
+
+
+FIXED = [  # nothing to train
+    Case("fixed", lambda: rn.FixedResizer(SIZE)),
+    Case("fixed bicubic", lambda: rn.FixedResizer(SIZE, interpolation="bicubic", antialias=False)),
+    Case("fixed upwards", lambda: rn.FixedResizer((23, 29), interpolation="bicubic")),
+    Case("fused", lambda: rn.Resizer(SIZE, channels=5, num_blocks=2).fuse()),
+]
+LEARNED = [
+    Case("linear", lambda: rn.LinearResizer(SIZE)),
+    Case("linear to 5 channels", lambda: rn.LinearResizer(SIZE, in_channels=2, out_channels=5, oversample=3, kernel_size=5), (2, 23, 17)),
+    Case("learned", lambda: rn.Resizer(SIZE)),
+    Case("learned upwards", lambda: rn.Resizer((23, 29), channels=5, num_blocks=2)),
+    Case("learned far down", lambda: rn.Resizer(SIZE, channels=5), (3, 29, 17)),
+    Case("learned to 2 channels", lambda: rn.Resizer(SIZE, in_channels=5, out_channels=2, channels=4, norm="group"), (5, 13, 19)),
+    Case("learned without norm", lambda: rn.Resizer(SIZE, channels=4, norm="none")),
+    Case("laplacian", lambda: rn.LaplacianResizer(SIZE)),
+    Case("paper", lambda: rn.Resizer.paper(SIZE)),
+]
+MODELS = [
+    Case("small stem", small_resnet),
+    Case("large stem", lambda: small_resnet("imagenet"), (3, 29, 37)),
+    Case("option A", lambda: rn.models.ResNet(BasicBlock, (1, 1), (4, 8), shortcut="pad")),
+    Case("resized", lambda: rn.Resizer(SIZE, channels=4).wrap(small_resnet())),
+    Case("adapted", lambda: rn.adapt(small_resnet("imagenet"), 32, in_channels=5, num_classes=7), (5, 13, 19)),
+]
+POLICIES = {
+    "native": transforms.NativePolicy((13, 19), padding=2),
+    "upscale": transforms.UpscalePolicy((17, 23)),
+    "crop": transforms.RandomResizedCropPolicy((11, 13), eval_size=(13, 17)),
+}
+EVAL_TRANSFORMS = [Case("cover", lambda: transforms.ResizeToCover(SIZE)), *(Case(f"{name} eval", policy.eval) for name, policy in POLICIES.items())]
+TRAIN_TRANSFORMS = [Case(f"{name} train", policy.train) for name, policy in POLICIES.items()]
+RESIZERS = [*FIXED, *LEARNED]
+MODULES = [*RESIZERS, *MODELS]
+TRANSFORMS = [*EVAL_TRANSFORMS, *TRAIN_TRANSFORMS]
+
+
+def each(*cases: Case) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("case", cases, ids=[case.name for case in cases])
+
+
+def run(module: nn.Module, x: Tensor) -> Tensor:
+    """The output, with the same draws every time."""
+    torch.manual_seed(1)
+    with torch.no_grad():
+        return module(x)
+
+
+@each(*MODULES, *TRANSFORMS)
+def test_the_input_is_never_edited(case: Case) -> None:
+    x = case.batch()
+    before = x.clone()
+    run(case.module(), x)
+    assert torch.equal(x, before)
+
+
+@each(*MODULES)
+def test_editing_the_output_leaves_the_input_alone(case: Case) -> None:
+    x = case.batch()
+    before = x.clone()
+    run(case.module(), x).add_(1)
+    assert torch.equal(x, before)
+
+
+@each(*MODULES, *EVAL_TRANSFORMS)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
+def test_the_dtype_stays(case: Case, dtype: torch.dtype) -> None:
+    assert run(case.module().to(dtype), case.batch(dtype=dtype)).dtype == dtype
+
+
+@each(*TRANSFORMS)
+def test_transforms_keep_uint8(case: Case) -> None:
+    assert run(case.module(), torch.randint(256, (2, *case.image), dtype=torch.uint8)).dtype == torch.uint8
+
+
+@each(*RESIZERS)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
+def test_resizers_keep_the_memory_format(case: Case, layout: torch.memory_format) -> None:
+    assert run(case.module(), case.batch().contiguous(memory_format=layout)).is_contiguous(memory_format=layout)
+
+
+@each(*MODULES)
+def test_the_device_stays(case: Case) -> None:
+    assert run(case.module().to("meta"), case.batch().to("meta")).device.type == "meta"
+
+
+@each(*MODULES)
+def test_under_autocast_the_result_has_its_dtype(case: Case) -> None:
+    module, x = case.module(), case.batch()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert run(module, x).dtype == torch.bfloat16
+
+
+@each(*MODULES, *EVAL_TRANSFORMS)
+def test_a_batch_is_its_images_one_by_one(case: Case) -> None:
+    module, x = case.module().double(), case.batch(3, torch.float64)
+    one_by_one = torch.cat([run(module, image[None]) for image in x])
+    torch.testing.assert_close(run(module, x), one_by_one, rtol=1e-12, atol=1e-12)  # float64, sums in another order
+
+
+@each(*MODULES, *EVAL_TRANSFORMS)
+def test_an_empty_batch_stays_empty(case: Case) -> None:
+    module = case.module()
+    assert run(module, case.batch(0)).shape == (0, *run(module, case.batch(1)).shape[1:])
+
+
+@each(*MODULES, *TRANSFORMS)
+def test_pickled_modules_do_the_same(case: Case) -> None:
+    module, x = case.module(), case.batch()
+    assert torch.equal(run(pickle.loads(pickle.dumps(module)), x), run(module, x))
+
+
+@each(*MODULES, *TRANSFORMS)
+def test_copies_do_the_same_and_share_nothing(case: Case) -> None:
+    module, x = case.module(), case.batch()
+    twin = copy.deepcopy(module)
+    assert type(twin) is type(module)
+    assert torch.equal(run(twin, x), run(module, x))
+    assert not {p.data_ptr() for p in twin.parameters()} & {p.data_ptr() for p in module.parameters()}
+
+
+@each(*MODULES, *TRANSFORMS)
+def test_state_dicts_load_with_weights_only(case: Case) -> None:
+    module, other, x = case.module(), case.module(), case.batch()
+    file = io.BytesIO()
+    torch.save(module.state_dict(), file)
+    file.seek(0)
+    other.load_state_dict(torch.load(file, weights_only=True))
+    assert torch.equal(run(other, x), run(module, x))
+
+
+def check_compiled(case: Case, backend: str, *, dynamic: bool | None = None) -> None:
+    torch._dynamo.reset()
+    module = case.module()
+    compiled = torch.compile(module, fullgraph=True, backend=backend, dynamic=dynamic)
+    for x in (case.batch(), torch.rand(2, case.image[0], 31, 37)):
+        torch.testing.assert_close(run(compiled, x), run(module, x), rtol=1e-4, atol=1e-4)  # fused kernels add in another order
+
+
+@each(*[case for case in MODULES if case.name in {"fixed", "linear", "learned", "resized"}])
+def test_compiled_without_a_graph_break_modules_do_the_same(case: Case) -> None:
+    check_compiled(case, "aot_eager")
+
+
+@pytest.mark.slow
+@each(*MODULES)
+def test_compiled_by_inductor_modules_do_the_same(case: Case) -> None:
+    check_compiled(case, "inductor")
+
+
+@each(*[case for case in MODULES if case.name in {"fixed", "linear", "learned", "small stem"}])
+def test_exported_modules_do_the_same(case: Case) -> None:
+    module, x = case.module(), case.batch()
+    exported = torch.export.export(module, (x,)).module()
+    torch.testing.assert_close(run(exported, x), run(module, x), rtol=0, atol=1e-6)  # the same kernels
+
+
+@each(*RESIZERS, MODELS[0], MODELS[3])
+def test_gradients_are_those_of_the_function(case: Case) -> None:
+    module = case.module().double()
+    x = torch.rand(1, case.image[0], 5, 7, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(module, (x,), fast_mode=True)
+
+
+@each(*LEARNED, *MODELS)
+def test_every_parameter_gets_a_gradient(case: Case) -> None:
+    module = case.module().train()
+    module(case.batch()).square().sum().backward()
+    assert [name for name, parameter in module.named_parameters() if parameter.grad is None or not parameter.grad.isfinite().all()] == []
+
+
+@pytest.mark.cuda
+@each(*MODULES, *EVAL_TRANSFORMS)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+def test_cuda_gives_what_the_cpu_gives(case: Case, dtype: torch.dtype) -> None:
+    module, x = case.module().to(dtype), case.batch(dtype=dtype)
+    expected = run(module, x)
+    out = run(module.cuda(), x.cuda())
+    assert out.is_cuda
+    tolerance = {torch.float64: 1e-10, torch.float32: 1e-2}[dtype]  # float32 convolutions may run in TF32, which has 11 bits
+    torch.testing.assert_close(out.cpu(), expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.cuda
+@each(*RESIZERS)
+def test_cuda_keeps_channels_last(case: Case) -> None:
+    x = case.batch().cuda().contiguous(memory_format=torch.channels_last)
+    assert run(case.module().cuda(), x).is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.cuda
+@each(*MODULES)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_cuda_autocast_decides_the_dtype(case: Case, dtype: torch.dtype) -> None:
+    module, x = case.module().cuda(), case.batch().cuda()
+    with torch.autocast("cuda", dtype):
+        assert run(module, x).dtype == dtype
