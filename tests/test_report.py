@@ -203,8 +203,8 @@ def test_half_precision_models_are_reported_too() -> None:
 def test_a_small_image_is_warned_about_and_answered() -> None:
     found = rn.report(torchvision.models.resnet18(num_classes=10), 32)
     assert found.warnings == (
-        "layer3 ends in a 2x2 map: 19 % of the parameters work on 4 positions",
-        "layer4 ends in a 1x1 map: 75 % of the parameters work on 1 position, where a 3x3 kernel uses 1 of its 9 taps",
+        "layer3: 2x2 map, where a 3x3 kernel uses 4 of 9 taps; 19 % of the parameters",
+        "layer4: 1x1 map, where a 3x3 kernel uses 1 of 9 taps; 75 % of the parameters",
         "from layer1 on, the receptive field (43 px) exceeds the image",
     )
     assert [suggestion.partition(":")[0] for suggestion in found.suggestions] == ["resizenet.adapt(model, 32)", "resizenet.transforms.UpscalePolicy(128)"]

@@ -103,11 +103,11 @@ def report(model: nn.Module, input_size: Size, *, in_channels: int = 3) -> Geome
         layer4   Sequential           1x1       512      32    435   8.4 M       8.4 M
         fc       Linear                 -         -       -      -   5.1 k       5.1 k
         <BLANKLINE>
-        ! layer3 ends in a 2x2 map: 19 % of the parameters work on 4 positions
-        ! layer4 ends in a 1x1 map: 75 % of the parameters work on 1 position, where a 3x3 kernel uses 1 of its 9 taps
+        ! layer3: 2x2 map, where a 3x3 kernel uses 4 of 9 taps; 19 % of the parameters
+        ! layer4: 1x1 map, where a 3x3 kernel uses 1 of 9 taps; 75 % of the parameters
         ! from layer1 on, the receptive field (43 px) exceeds the image
-        > resizenet.adapt(model, 32): a stem that keeps the last map large, same weights elsewhere
-        > resizenet.transforms.UpscalePolicy(128): a 4x4 last map from larger images, at up to 16 times the MACs
+        > resizenet.adapt(model, 32): same weights, a stem that keeps the last map large
+        > resizenet.transforms.UpscalePolicy(128): a 4x4 last map, up to 16 times the MACs
     """
     size = parse_size(input_size, argument="input_size")
     check_positive("in_channels", in_channels)
@@ -152,11 +152,9 @@ def _warnings(stages: tuple[Row, ...], size: tuple[int, int], params: int) -> li
     warnings = []
     for row in stages:
         if row.output_map and row.macs and max(row.output_map) <= _SMALL_MAP:
-            cells = row.output_map[0] * row.output_map[1]
-            taps = ", where a 3x3 kernel uses 1 of its 9 taps" if cells == 1 else ""
+            cells = row.output_map[0] * row.output_map[1]  # as many taps of a 3x3 kernel meet the map, whichever cell it is centred on
             share = 100 * row.params / max(params, 1)
-            positions = "1 position" if cells == 1 else f"{cells} positions"
-            warnings.append(f"{row.name} ends in a {_by(row.output_map)} map: {share:.0f} % of the parameters work on {positions}{taps}")
+            warnings.append(f"{row.name}: {_by(row.output_map)} map, where a 3x3 kernel uses {cells} of 9 taps; {share:.0f} % of the parameters")
     seeing = (row for row in stages if row.receptive_field and row.macs)
     wide = next((row for row in seeing if row.receptive_field and max(row.receptive_field) > max(size)), None)
     if wide and wide.receptive_field:
@@ -169,11 +167,10 @@ def _suggestions(stages: tuple[Row, ...], size: tuple[int, int]) -> list[str]:
     if final is None or final.output_map is None or min(final.output_map) >= _GOOD_MAP:
         return []
     factor = -(-_GOOD_MAP // min(final.output_map))
-    larger = tuple(factor * side for side in size)
+    larger, larger_map = (tuple(factor * side for side in sides) for sides in (size, final.output_map))
     return [
-        f"resizenet.adapt(model, {_argument(size)}): a stem that keeps the last map large, same weights elsewhere",
-        f"resizenet.transforms.UpscalePolicy({_argument(larger)}): a {_by(tuple(factor * side for side in final.output_map))} last map "
-        f"from larger images, at up to {factor**2} times the MACs",
+        f"resizenet.adapt(model, {_argument(size)}): same weights, a stem that keeps the last map large",
+        f"resizenet.transforms.UpscalePolicy({_argument(larger)}): a {_by(larger_map)} last map, up to {factor**2} times the MACs",
     ]
 
 

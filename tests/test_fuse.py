@@ -1,0 +1,103 @@
+"""Fused copies compute what the resizer computes in evaluation."""
+
+import copy
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from resizenet import LinearResizer, Resizer
+from resizenet.resizers import _fused, _linear
+from strategies import Resizing, resizings
+
+FLOAT64 = {"rtol": 1e-11, "atol": 1e-11}  # a fused network adds the same terms in another order
+
+
+def randomised(resizer: nn.Module, dtype: torch.dtype = torch.float64) -> nn.Module:
+    resizer = resizer.to(dtype).eval()
+    for parameter in resizer.parameters():
+        nn.init.normal_(parameter, 0, 0.3)
+    for name, buffer in resizer.named_buffers():
+        if name.endswith("running_mean"):
+            nn.init.normal_(buffer)
+        elif name.endswith("running_var"):
+            nn.init.uniform_(buffer, 0.5, 2)
+    return resizer
+
+
+@given(case=resizings(st.just("bilinear")), norm=st.sampled_from(["batch", "group", "none"]), blocks=st.integers(0, 2), out_channels=st.integers(1, 4))
+def test_a_fused_resizer_equals_the_resizer_in_evaluation(case: Resizing, norm: str, blocks: int, out_channels: int) -> None:
+    resizer = randomised(Resizer(case.after, norm=norm, num_blocks=blocks, channels=4, out_channels=out_channels, antialias=case.antialias))
+    x = torch.rand(2, 3, *case.before, dtype=torch.float64)
+    torch.testing.assert_close(resizer.fuse()(x), resizer(x), **FLOAT64)
+
+
+def test_a_fused_resizer_has_no_batch_norm_and_leaves_the_original_alone() -> None:
+    resizer = Resizer(11).train()
+    before = copy.deepcopy(resizer.state_dict())
+    fused = resizer.fuse()
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in fused.modules())
+    assert not fused.training
+    assert not any(parameter.requires_grad for parameter in fused.parameters())
+    assert resizer.training
+    assert all(parameter.requires_grad for parameter in resizer.parameters())
+    torch.testing.assert_close(resizer.state_dict(), before, rtol=0, atol=0)
+
+
+def test_a_fused_resizer_takes_its_batch_in_chunks_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    fused = randomised(Resizer((7, 11))).fuse()
+    x = torch.rand(5, 3, 13, 19, dtype=torch.float64)
+    whole = fused(x)
+    sizes = []
+    fused.head.register_forward_hook(lambda module, args, output: sizes.append(len(output)))
+    monkeypatch.setattr(_fused, "_CPU_CHUNK_BYTES", 2 * 16 * 13 * 19 * 8)  # two images of 16 float64 channels
+    torch.testing.assert_close(fused(x), whole, **FLOAT64)
+    assert sizes == [2, 2, 1]
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_a_fused_resizer_keeps_the_memory_format(memory_format: torch.memory_format) -> None:
+    x = torch.rand(2, 3, 13, 19).contiguous(memory_format=memory_format)
+    assert Resizer((7, 11)).fuse()(x).is_contiguous(memory_format=memory_format)
+
+
+EXACT_RATIOS = {
+    "defaults": {},
+    "2x2 mean": {"antialias": False},
+    "bicubic": {"interpolation": "bicubic"},
+    "by 3": {"oversample": 3, "kernel_size": 5},
+    "by 4, narrow": {"oversample": 4, "kernel_size": 4},
+    "wide": {"kernel_size": 8},
+    "mixed channels": {"out_channels": 5},
+}
+
+
+@pytest.mark.parametrize("options", EXACT_RATIOS.values(), ids=EXACT_RATIOS)
+def test_a_fused_linear_resizer_is_one_convolution_at_the_exact_ratio(options: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    resizer = randomised(LinearResizer((7, 11), **options))
+    fused = resizer.fuse()
+    x = torch.rand(2, 3, 7 * resizer.oversample, 11 * resizer.oversample, dtype=torch.float64)
+    expected = resizer(x)
+    monkeypatch.delattr(_linear, "resize")  # nothing is resized on this path
+    torch.testing.assert_close(fused(x), expected, **FLOAT64)
+
+
+@pytest.mark.parametrize(
+    ("options", "before"),
+    [({}, (23, 17)), ({}, (5, 3)), ({"interpolation": "bicubic", "antialias": False}, (14, 22)), ({"interpolation": "nearest-exact"}, (14, 22))],
+)
+def test_a_fused_linear_resizer_equals_the_resizer_at_any_other_ratio(options: dict[str, object], before: tuple[int, int]) -> None:
+    resizer = randomised(LinearResizer((7, 11), **options))
+    x = torch.rand(2, 3, *before, dtype=torch.float64)
+    torch.testing.assert_close(resizer.fuse()(x), resizer(x), **FLOAT64)
+
+
+def test_a_fused_wrapped_model_is_a_copy_that_gives_the_same_logits() -> None:
+    wrapped = randomised(Resizer((7, 11)).wrap(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten())))
+    x = torch.rand(2, 3, 13, 19, dtype=torch.float64)
+    fused = wrapped.fuse()
+    torch.testing.assert_close(fused(x), wrapped(x), **FLOAT64)
+    assert fused.model is not wrapped.model
+    assert wrapped.strip() == (wrapped.resizer, wrapped.model)
