@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable
 
 import torch
@@ -62,16 +59,11 @@ def inference(device: torch.device, dtype_name: str, batch: int, size: tuple[int
 
 def training(device: torch.device, dtype_name: str, batch: int, size: tuple[int, int], target: int, rounds: int) -> list[dict[str, object]]:
     """Rows of a training step (forward, backward) of the resizer alone, with the peak of its memory."""
-    layout = torch.channels_last
-    rows = []
-    images = _images(batch, *size, device, DTYPES[dtype_name], layout)
+    images = _images(batch, *size, device, DTYPES[dtype_name], torch.channels_last)
     candidates = {name: _training_step(_trainable(name, target, device, dtype_name), images) for name in ("port", "ours", "ours, checkpoint")}
     seconds = alternate(candidates, device, rounds)
-    for name in candidates:
-        common = {"task": "training step", "dtype": dtype_name, "batch": batch, "input": size, "output": target}
-        memory = _memory_in_a_process_of_its_own(name, device, dtype_name, batch, size, target)
-        rows.append({**common, "model": name, "mode": "eager", "layout": "channels_last", **summary(seconds[name]), "peak_bytes": memory})
-    return rows
+    common = {"task": "training step", "dtype": dtype_name, "batch": batch, "input": size, "output": target, "mode": "eager", "layout": "channels_last"}
+    return [{**common, "model": name, **summary(seconds[name]), "peak_bytes": peak_memory(call, device)} for name, call in candidates.items()]
 
 
 def _trainable(name: str, target: int, device: torch.device, dtype_name: str) -> nn.Module:
@@ -83,19 +75,6 @@ def _trainable(name: str, target: int, device: torch.device, dtype_name: str) ->
         ours.load_state_dict(state)
     model = peer if name == "port" else ours
     return model.train().to(device, DTYPES[dtype_name], memory_format=torch.channels_last)
-
-
-def _memory_in_a_process_of_its_own(name: str, device: torch.device, dtype_name: str, batch: int, size: tuple[int, int], target: int) -> int:
-    arguments = json.dumps([name, str(device), dtype_name, batch, size, target])
-    code = f"from benchmarks.throughput._resizer import print_memory; print_memory(*{arguments})"
-    return int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()[-1])
-
-
-def print_memory(name: str, device_name: str, dtype_name: str, batch: int, size: tuple[int, int], target: int) -> None:
-    """What the subprocess does: print the peak bytes of one training step."""
-    device = torch.device(device_name)
-    images = _images(batch, *size, device, DTYPES[dtype_name], torch.channels_last)
-    print(peak_memory(_training_step(_trainable(name, target, device, dtype_name), images), device))
 
 
 def suite(device: torch.device, quick: bool) -> list[dict[str, object]]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
@@ -37,7 +37,7 @@ def summary(seconds: list[float]) -> dict[str, float]:
 
 
 def peak_memory(call: Callable[[], object], device: torch.device) -> int:
-    """Bytes that a call needs beyond what was held before it; on a CPU from the kernel's high-water mark, after one call to warm up."""
+    """Bytes that torch's allocator gives out for a call beyond what was held before it, at the peak; after one call to warm up."""
     call()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -45,12 +45,7 @@ def peak_memory(call: Callable[[], object], device: torch.device) -> int:
         before = torch.cuda.memory_allocated(device)
         call()
         return torch.cuda.max_memory_allocated(device) - before
-    Path("/proc/self/clear_refs").write_text("5")  # sets the high-water mark to what is resident now
-    before = _resident("VmRSS")
-    call()
-    return _resident("VmHWM") - before
-
-
-def _resident(field: str) -> int:
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field))
-    return int(line.split()[1]) * 1024
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profiler:
+        call()
+    events = [event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"]
+    return max(itertools.accumulate(event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())))

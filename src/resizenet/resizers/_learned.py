@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -63,8 +64,8 @@ class Resizer(LearnedResizer):
         interpolation: "nearest-exact", "bilinear" or "bicubic".
         antialias: low-pass before shrinking.
         zero_init: start the last convolution at zero.
-        checkpoint: recompute the head, which works at input resolution, in backward, an eighth of the batch at a time: the same
-            gradients with less memory. A norm that was put in by hand (such as SyncBatchNorm) is not recomputed.
+        checkpoint: recompute in backward: the same gradients with less memory. The head, which works at input resolution, goes an
+            eighth of the batch at a time, unless its norm was replaced by hand (by SyncBatchNorm, say), which sees the whole batch.
 
     Raises:
         SizeError, ArgumentError, UnknownNameError: an argument outside its range.
@@ -135,11 +136,13 @@ class Resizer(LearnedResizer):
         return FusedResizer(self)
 
     def _forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        b = self._checkpointed_features(x, size) if self.checkpoint and torch.is_grad_enabled() else self._features(x, size)
+        recompute = self.checkpoint and torch.is_grad_enabled()
+        call = _recomputed if recompute else _called
+        b = self._checkpointed_features(x, size) if recompute else self._features(x, size)
         z = b
         for block in self.blocks:
-            z = z + block(z)
-        residual: Tensor = self.tail(self.merge(z) + b)
+            z = z + call(block, z)
+        residual: Tensor = self.tail(call(self.merge, z) + b)
         return residual + self._plain(x, size)
 
     def _features(self, x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -161,6 +164,30 @@ class Resizer(LearnedResizer):
         features = self.head(x)
         variance, mean = torch.var_mean(features.to(torch.promote_types(features.dtype, torch.float32)), (0, 2, 3), correction=0)
         return resize_features(features, size, self.interpolation, self.antialias), variance, mean
+
+
+def _called(module: nn.Module, x: Tensor) -> Tensor:
+    out: Tensor = module(x)
+    return out
+
+
+def _recomputed(module: nn.Module, x: Tensor) -> Tensor:
+    """Called now and again in backward, where the running statistics have already been updated."""
+    out: Tensor = checkpoint(module, x, use_reentrant=False, context_fn=lambda: (nullcontext(), _frozen_statistics(module)))
+    return out
+
+
+@contextmanager
+def _frozen_statistics(module: nn.Module) -> Iterator[None]:
+    """What the norms write into their running statistics goes into copies, which are thrown away."""
+    buffers = [(owner, dict(owner._buffers)) for owner in module.modules()]
+    for owner, originals in buffers:
+        owner._buffers = {name: buffer if buffer is None else buffer.clone() for name, buffer in originals.items()}
+    try:
+        yield
+    finally:
+        for owner, originals in buffers:
+            owner._buffers = originals
 
 
 def resize_features(features: Tensor, size: tuple[int, int], interpolation: str, antialias: bool) -> Tensor:
