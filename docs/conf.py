@@ -1,6 +1,14 @@
 """Sphinx configuration."""
 
+import sys
+from pathlib import Path
+
 import resizenet
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the benchmarks are not installed
+from benchmarks.accuracy import _tables
+
+_tables.write_docs(Path(__file__).parent / "generated" / "measured")
 
 project = "resizenet"
 author = "The resizenet authors"
@@ -10,7 +18,7 @@ release = version = resizenet.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.doctest", "sphinx.ext.napoleon", "sphinx_copybutton"]
 html_theme = "furo"
 html_title = "resizenet"
-exclude_patterns = ["_build", "_templates"]
+exclude_patterns = ["_build", "_templates", "generated/measured"]
 templates_path = ["_templates"]
 nitpicky = False
 

@@ -98,12 +98,12 @@ def test_parameter_groups_split_rates_and_never_decay_vectors(wrapped: ResizedMo
     assert sorted(ids) == sorted(id(p) for p in wrapped.parameters())
 
 
-def test_parameter_groups_leave_out_what_is_frozen_and_share_one_rate_unless_told(wrapped: ResizedModel) -> None:
+def test_parameter_groups_leave_out_what_is_frozen_and_give_the_resizer_a_tenth_unless_told(wrapped: ResizedModel) -> None:
     wrapped.resizer.requires_grad_(False)
     wrapped.model[0].weight.requires_grad_(False)
     assert [(group["name"], group["lr"], group["weight_decay"]) for group in wrapped.parameter_groups(0.3)] == [("model, no decay", 0.3, 0.0)]
     wrapped.resizer.tail.weight.requires_grad_(True)
-    assert [group["lr"] for group in wrapped.parameter_groups(0.3)] == [0.3, 0.3]
+    assert [group["lr"] for group in wrapped.parameter_groups(0.3)] == [pytest.approx(0.03), 0.3]
 
 
 def test_an_optimizer_takes_the_groups(wrapped: ResizedModel) -> None:

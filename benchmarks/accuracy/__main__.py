@@ -20,10 +20,8 @@ import resizenet as rn
 
 from ._data import ImageData, load_cifar10
 from ._experiments import EXPERIMENTS, Arm, Experiment
+from ._tables import RESULTS, SCHEMA, load, provenance, stability_table
 from ._train import Recipe, train
-
-RESULTS = Path(__file__).parents[1] / "results" / "accuracy"
-SCHEMA = 1
 
 
 def _file_name(arm: str, seed: int) -> str:
@@ -84,6 +82,13 @@ def run(options: argparse.Namespace) -> None:
                 partial.replace(file)
 
 
+def table(options: argparse.Namespace) -> None:
+    """Print what has been measured."""
+    arms = load(options.experiment, options.results)
+    print(stability_table(arms))
+    print(provenance(arms))
+
+
 def main() -> None:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__)
@@ -97,6 +102,10 @@ def main() -> None:
     command.add_argument("--arms", help="only the arms whose name matches this regular expression")
     command.add_argument("--out", type=Path, default=RESULTS, help="folder for the results (default: the repository's)")
     command.set_defaults(run=run)
+    command = commands.add_parser("table", help="print the results as a table")
+    command.add_argument("experiment", choices=sorted(EXPERIMENTS))
+    command.add_argument("--results", type=Path, default=RESULTS, help="folder of the results (default: the repository's)")
+    command.set_defaults(run=table)
     options = parser.parse_args()
     options.run(options)
 
