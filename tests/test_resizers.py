@@ -1,5 +1,7 @@
 """Resizers: the published network in float64, the faults of its ports, and what each of ours starts as."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import reference
-from resizenet import DtypeError, FixedResizer, LinearResizer, Resizer, ShapeError
+from resizenet import DtypeError, FixedResizer, LaplacianResizer, LinearResizer, Resizer, ShapeError
 from resizenet.functional import resize
 
 EXACT = {"rtol": 0, "atol": 1e-10}  # float64, some 1e4 products of numbers near 1 per output, added in another order
@@ -273,9 +275,18 @@ def test_the_linear_resizer_reads_an_image_of_its_finer_size_pixel_by_pixel() ->
 @pytest.mark.parametrize("make", [LinearResizer, Resizer], ids=lambda make: make.__name__)
 def test_learned_resizers_want_their_channels_and_floats(make: type[nn.Module]) -> None:
     resizer = make(7)
-    with pytest.raises(ShapeError, match=rf"{make.__name__}: expected \(B, 3, H, W\), got \(2, 1, 5, 5\)"):
+    with pytest.raises(ShapeError, match=rf"{make.__name__}: expected \(B, 3, H, W\) with at least one pixel, got \(2, 1, 5, 5\)"):
         resizer(torch.rand(2, 1, 5, 5))
-    with pytest.raises(ShapeError, match=rf"{make.__name__}: expected \(B, 3, H, W\), got \(3, 5, 5\)"):
+    with pytest.raises(ShapeError, match=rf"{make.__name__}: expected \(B, 3, H, W\) with at least one pixel, got \(3, 5, 5\)"):
         resizer(torch.rand(3, 5, 5))
+    with pytest.raises(ShapeError, match=r"at least one pixel, got \(2, 3, 0, 5\)"):
+        resizer(torch.rand(2, 3, 0, 5))
     with pytest.raises(DtypeError, match=rf"{make.__name__}: expected a floating point image, got torch.uint8; scale it first"):
         resizer(torch.zeros(2, 3, 5, 5, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize("make", [lambda: LinearResizer((3, 4)), lambda: Resizer((3, 4), channels=2, norm="group"), lambda: LaplacianResizer((3, 4))])
+def test_gradients_have_gradients(make: Callable[[], nn.Module]) -> None:
+    resizer = randomised(make().double())
+    x = torch.rand(1, 3, 5, 6, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradgradcheck(resizer, (x,))

@@ -80,8 +80,8 @@ class LearnedResizer(BaseResizer):
 
     def _check_input(self, x: Tensor) -> None:
         name = type(self).__name__
-        if x.ndim != 4 or x.shape[1] != self.in_channels:
-            raise ShapeError(f"{name}: expected (B, {self.in_channels}, H, W), got {tuple(x.shape)}")
+        if x.ndim != 4 or x.shape[1] != self.in_channels or x.shape[2] == 0 or x.shape[3] == 0:
+            raise ShapeError(f"{name}: expected (B, {self.in_channels}, H, W) with at least one pixel, got {tuple(x.shape)}")
         check_floating(self, x)
 
     def _plain(self, x: Tensor, size: tuple[int, int]) -> Tensor:
