@@ -16,10 +16,10 @@ from rich.table import Table
 
 import resizenet as rn
 
-from . import _resizer
+from . import _models, _resizer
 
 RESULTS = Path(__file__).parents[1] / "results" / "throughput"
-SUITES = {"resizer": _resizer.suite}
+SUITES = {"models": _models.suite, "resizer": _resizer.suite}
 SCHEMA = 1
 
 
@@ -32,18 +32,18 @@ def _device_name(device: torch.device) -> str:
 
 
 def print_table(rows: list[dict[str, object]], console: Console) -> None:
-    """Every row, and how many times as fast as the port's best layout and mode in the same setting it is."""
-    keys = ("task", "dtype", "batch", "input", "output")
+    """Every row, and how many times as fast as the peer's best row of the same task, case, dtype and batch it is."""
+    keys = ("task", "case", "dtype", "batch")
     table = Table()
-    for column in (*keys, "model", "mode", "layout", "ms", "spread", "x port", "peak MB", "x port"):
+    for column in (*keys, "who", "mode", "layout", "ms", "quartiles", "x peer", "peak MB", "x peer"):
         table.add_column(column)
     for row in rows:
-        same = [other for other in rows if other["model"] == "port" and all(other[key] == row[key] for key in keys)]
-        best = min(other["median_s"] for other in same)
-        spread = f"{1e3 * row['quartile_low_s']:.1f}-{1e3 * row['quartile_high_s']:.1f}"
-        memory = [f"{row['peak_bytes'] / 1e6:.0f}", f"{row['peak_bytes'] / same[0]['peak_bytes']:.2f}"] if "peak_bytes" in row else ["", ""]
-        settings = [str(row[key]) for key in (*keys, "model", "mode", "layout")]
-        table.add_row(*settings, f"{1e3 * row['median_s']:.1f}", spread, f"{best / row['median_s']:.2f}", *memory)
+        peers = [other for other in rows if other["peer"] and all(other[key] == row[key] for key in keys)]
+        best = min(other["median_s"] for other in peers)
+        quartiles = f"{1e3 * row['quartile_low_s']:.1f}-{1e3 * row['quartile_high_s']:.1f}"
+        memory = [f"{row['peak_bytes'] / 1e6:.0f}", f"{row['peak_bytes'] / peers[0]['peak_bytes']:.2f}"] if "peak_bytes" in row else ["", ""]
+        settings = [str(row[key]) for key in (*keys, "who", "mode", "layout")]
+        table.add_row(*settings, f"{1e3 * row['median_s']:.1f}", quartiles, f"{best / row['median_s']:.2f}", *memory)
     console.print(table)
 
 

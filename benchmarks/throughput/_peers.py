@@ -47,6 +47,44 @@ class PortedResizer(nn.Module):
         return self.conv4(x) + skip
 
 
+class _WideBlock(nn.Module):
+    def __init__(self, before: int, after: int, stride: int) -> None:
+        super().__init__()
+        self.bn1 = nn.BatchNorm2d(before)
+        self.conv1 = nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(after)
+        self.conv2 = nn.Conv2d(after, after, 3, padding=1, bias=False)
+        self.shortcut = nn.Conv2d(before, after, 1, stride=stride, bias=False) if before != after else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = F.relu(self.bn1(x))
+        skip = x if self.shortcut is None else self.shortcut(out)
+        out = self.conv2(F.relu(self.bn2(self.conv1(out))))
+        return out + skip
+
+
+class HandWrittenWideResNet(nn.Module):
+    """A Wide ResNet of Zagoruyko & Komodakis 2016 for 32 px, as the usual scripts write it, fixed average pool and all."""
+
+    def __init__(self, depth: int, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 16, 3, padding=1, bias=False)
+        channels, blocks = 16, []
+        for stage in range(3):
+            for index in range((depth - 4) // 6):
+                after = 16 * width * 2**stage
+                blocks.append(_WideBlock(channels, after, 2 if stage and not index else 1))
+                channels = after
+        self.blocks = nn.Sequential(*blocks)
+        self.bn = nn.BatchNorm2d(channels)
+        self.linear = nn.Linear(channels, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, 32, 32) -> (B, 10)."""
+        out = F.relu(self.bn(self.blocks(self.conv(x))))
+        return self.linear(F.avg_pool2d(out, 8).flatten(1))
+
+
 def paired_resizers(size: int) -> tuple[PortedResizer, rn.Resizer]:
     """The port and ours with the same random weights and running statistics."""
     ours, peer = rn.Resizer.paper(size), PortedResizer(size)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
 import resizenet as rn
 
 from ._peers import check_equal, paired_resizers
-from ._timing import alternate, peak_memory, summary
+from ._timing import alternate, inference_call, peak_memory, summary, training_call
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 TOLERANCE = {"float32": 1e-4, "bfloat16": 5e-2, "float16": 1e-2}  # of the largest value: about ten roundings of each dtype
@@ -20,21 +18,8 @@ def _images(batch: int, height: int, width: int, device: torch.device, dtype: to
     return torch.rand(batch, 3, height, width).to(device, dtype).contiguous(memory_format=layout)
 
 
-def _inference(model: nn.Module, images: Tensor) -> Callable[[], object]:
-    def call() -> object:
-        with torch.no_grad():
-            return model(images)
-
-    return call
-
-
-def _training_step(model: nn.Module, images: Tensor) -> Callable[[], object]:
-    def call() -> None:
-        for parameter in model.parameters():
-            parameter.grad = None
-        model(images).square().mean().backward()
-
-    return call
+def _case(size: tuple[int, int], target: int) -> str:
+    return f"{size[0]}x{size[1]} -> {target}"
 
 
 def inference(device: torch.device, dtype_name: str, batch: int, size: tuple[int, int], target: int, rounds: int, compiled: bool) -> list[dict[str, object]]:
@@ -49,21 +34,26 @@ def inference(device: torch.device, dtype_name: str, batch: int, size: tuple[int
         images[layout_name] = _images(batch, *size, device, dtype, layout)
         check_equal(peer, models["ours, fused"], images[layout_name], TOLERANCE[dtype_name])
         for name, model in models.items():
-            candidates[name, "eager", layout_name] = _inference(model, images[layout_name])
+            candidates[name, "eager", layout_name] = inference_call(model, images[layout_name])
             if compiled:
-                candidates[name, "compiled", layout_name] = _inference(torch.compile(model), images[layout_name])
+                candidates[name, "compiled", layout_name] = inference_call(torch.compile(model), images[layout_name])
     seconds = alternate(candidates, device, rounds)
-    common = {"task": "inference", "dtype": dtype_name, "batch": batch, "input": size, "output": target}
-    return [{**common, "model": name, "mode": mode, "layout": layout, **summary(seconds[name, mode, layout])} for name, mode, layout in candidates]
+    common = {"task": "inference", "case": _case(size, target), "dtype": dtype_name, "batch": batch}
+    return [
+        {**common, "who": name, "peer": name == "port", "mode": mode, "layout": layout, **summary(seconds[name, mode, layout])}
+        for name, mode, layout in candidates
+    ]
 
 
 def training(device: torch.device, dtype_name: str, batch: int, size: tuple[int, int], target: int, rounds: int) -> list[dict[str, object]]:
     """Rows of a training step (forward, backward) of the resizer alone, with the peak of its memory."""
     images = _images(batch, *size, device, DTYPES[dtype_name], torch.channels_last)
-    candidates = {name: _training_step(_trainable(name, target, device, dtype_name), images) for name in ("port", "ours", "ours, checkpoint")}
+    candidates = {name: training_call(_trainable(name, target, device, dtype_name), images) for name in ("port", "ours", "ours, checkpoint")}
     seconds = alternate(candidates, device, rounds)
-    common = {"task": "training step", "dtype": dtype_name, "batch": batch, "input": size, "output": target, "mode": "eager", "layout": "channels_last"}
-    return [{**common, "model": name, **summary(seconds[name]), "peak_bytes": peak_memory(call, device)} for name, call in candidates.items()]
+    common = {"task": "training step", "case": _case(size, target), "dtype": dtype_name, "batch": batch, "mode": "eager", "layout": "channels_last"}
+    return [
+        {**common, "who": name, "peer": name == "port", **summary(seconds[name]), "peak_bytes": peak_memory(call, device)} for name, call in candidates.items()
+    ]
 
 
 def _trainable(name: str, target: int, device: torch.device, dtype_name: str) -> nn.Module:

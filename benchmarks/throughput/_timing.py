@@ -8,6 +8,28 @@ import time
 from collections.abc import Callable
 
 import torch
+from torch import Tensor, nn
+
+
+def inference_call(model: nn.Module, images: Tensor) -> Callable[[], object]:
+    """Without gradients."""
+
+    def call() -> object:
+        with torch.no_grad():
+            return model(images)
+
+    return call
+
+
+def training_call(model: nn.Module, images: Tensor) -> Callable[[], object]:
+    """Forward and backward of a loss that needs no labels."""
+
+    def call() -> None:
+        for parameter in model.parameters():
+            parameter.grad = None
+        model(images).float().square().mean().backward()
+
+    return call
 
 
 def synchronize(device: torch.device) -> None:
