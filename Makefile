@@ -38,6 +38,7 @@ docs: install  ## the site, in docs/_build/html
 
 bench: install  ## the quick benchmarks
 	$(BIN)/python -m benchmarks.throughput run resizer --device cpu --quick
+	$(BIN)/python -m benchmarks.throughput run models --device cpu --quick
 
 wheel: install  ## sdist and wheel, in dist/
 	rm -rf dist

@@ -20,7 +20,7 @@ import resizenet as rn
 
 from ._data import ImageData, load_cifar10
 from ._experiments import EXPERIMENTS, Arm, Experiment
-from ._tables import RESULTS, SCHEMA, load, provenance, stability_table
+from ._tables import PAGES, RESULTS, SCHEMA, load, provenance
 from ._train import Recipe, train
 
 
@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> None:
 def table(options: argparse.Namespace) -> None:
     """Print what has been measured."""
     arms = load(options.experiment, options.results)
-    print(stability_table(arms))
+    print(PAGES[options.experiment][0](arms))
     print(provenance(arms))
 
 
@@ -103,7 +103,7 @@ def main() -> None:
     command.add_argument("--out", type=Path, default=RESULTS, help="folder for the results (default: the repository's)")
     command.set_defaults(run=run)
     command = commands.add_parser("table", help="print the results as a table")
-    command.add_argument("experiment", choices=sorted(EXPERIMENTS))
+    command.add_argument("experiment", choices=sorted(PAGES))
     command.add_argument("--results", type=Path, default=RESULTS, help="folder of the results (default: the repository's)")
     command.set_defaults(run=table)
     options = parser.parse_args()

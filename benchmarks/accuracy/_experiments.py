@@ -82,7 +82,15 @@ def _stability_arms() -> dict[str, Arm]:
     return arms
 
 
+_PUBLISHED_RESNET = {"lr": 0.1, "schedule": "steps", "nesterov": False, "weight_decay": 1e-4, "batch_size": 128, "label_smoothing": 0.0}
+
 EXPERIMENTS = {
+    "resnet20_recipe": Experiment(
+        question="Does resnet20 learn as published (He et al. 2015, section 4.2: 8.75 % error after 64,000 steps, 164 epochs)?",
+        input_size=32,
+        epochs=200,
+        arms={"resnet20": Arm(lambda: rn.create_model("resnet20"), _PUBLISHED_RESNET)},
+    ),
     "resizer_stability": Experiment(
         question="Where do the sudden validation drops of the published learned resizer come from?",
         input_size=32,

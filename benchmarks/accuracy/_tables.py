@@ -51,6 +51,41 @@ def provenance(arms: dict[str, list[Record]]) -> str:
     return f"`{command} --data PATH`; {device}; torch {versions['torch']}; {' to '.join(dict.fromkeys([dates[0], dates[-1]]))}.\n"
 
 
+def accuracy_table(arms: dict[str, list[Record]]) -> str:
+    """Per arm: epochs, accuracy of the last epoch, and what it costs."""
+    header = ("network", "parameters", "MACs", "epochs", "accuracy, last epoch (%)", "images / s in training")
+
+    def row(name: str, records: list[Record]) -> list[str]:
+        first = records[0]
+        speed = statistics.mean(record["images_per_second"] for record in records)
+        accuracy = spread([record["accuracy"] for record in records])
+        return [name, f"{first['params']:,}", f"{first['macs']:,}", str(first["recipe"]["epochs"]), accuracy, f"{speed:,.0f}"]
+
+    return markdown(header, (row(name, records) for name, records in arms.items()))
+
+
+def curve_plot(arms: dict[str, list[Record]], file: Path) -> None:
+    """Test accuracy by epoch, one line per arm and seed."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    for name, records in arms.items():
+        for record in records:
+            axes.plot(
+                [epoch["epoch"] for epoch in record["curve"]],
+                [epoch["accuracy"] for epoch in record["curve"]],
+                marker="o",
+                label=f"{name}, seed {record['seed']}",
+            )
+    axes.set(xlabel="epoch", ylabel="test accuracy (%)")
+    axes.legend()
+    figure.savefig(file)
+    plt.close(figure)
+
+
 def gap(record: Record, mode: str) -> list[float]:
     """By epoch: how many points of test accuracy the running statistics cost against the batch's own, in the norms of ``mode``."""
     return [epoch[f"accuracy_{mode}_batch_statistics"] - epoch["accuracy"] for epoch in record["curve"]]
@@ -98,9 +133,13 @@ def stability_plot(arms: dict[str, list[Record]], file: Path) -> None:
     plt.close(figure)
 
 
+PAGES = {"resizer_stability": (stability_table, stability_plot), "resnet20_recipe": (accuracy_table, curve_plot)}
+
+
 def write_docs(folder: Path, results: Path = RESULTS) -> None:
     """Every page fragment and picture that the docs include."""
     folder.mkdir(parents=True, exist_ok=True)
-    arms = load("resizer_stability", results)
-    (folder / "resizer_stability.md").write_text(stability_table(arms) + "\n" + provenance(arms))
-    stability_plot(arms, folder / "resizer_stability.svg")
+    for experiment, (table, plot) in PAGES.items():
+        arms = load(experiment, results)
+        (folder / f"{experiment}.md").write_text(table(arms) + "\n" + provenance(arms))
+        plot(arms, folder / f"{experiment}.svg")
