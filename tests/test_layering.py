@@ -10,13 +10,14 @@ import pytest
 import resizenet
 
 ROOT = Path(resizenet.__file__).parent
-NEEDS = {  # DESIGN.md, "The house"; the face and the command may import everything
+NEEDS = {  # CONTRIBUTING, "Where things go"; the face and the command may import everything
     "_errors": set(),
     "_sizes": {"_errors"},
+    "_weights": {"_errors"},
     "functional": {"_errors", "_sizes"},
     "kernels": {"_errors", "_sizes", "functional"},
-    "resizers": {"_errors", "_sizes", "functional", "kernels"},
-    "models": {"_errors", "_sizes", "functional"},
+    "resizers": {"_errors", "_sizes", "_weights", "functional", "kernels"},
+    "models": {"_errors", "_sizes", "_weights", "functional"},
     "geometry": {"_errors", "_sizes"},
     "transforms": {"_errors", "_sizes", "functional"},
     "surgery": {"_errors", "_sizes", "functional", "models", "geometry"},

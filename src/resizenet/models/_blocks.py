@@ -63,6 +63,11 @@ class BlockOptions:
         check_choice("downsample", self.downsample, DOWNSAMPLES)
         check_rate("stochastic_depth", self.stochastic_depth)
 
+    @property
+    def new_grid(self) -> bool:
+        """Whether the block has a stride, or dilation in its place: its shortcut is the same in both cases, and so are its weights."""
+        return self.stride > 1 or self.first_dilation not in (None, self.dilation)
+
     def strided(self, in_channels: int, out_channels: int, *, groups: int = 1) -> nn.Conv2d:
         """The 3x3 convolution that carries the stride."""
         return conv(in_channels, out_channels, 3, stride=self.stride, dilation=self.first_dilation or self.dilation, groups=groups)
@@ -90,14 +95,10 @@ class ResidualBlock(nn.Module):
         super().__init__()
         check_positive("in_channels", in_channels)
         check_positive("out_channels", out_channels)
-        self.shortcut = make_shortcut(
-            options.shortcut,
-            in_channels,
-            out_channels,
-            stride=options.stride,
-            downsample=options.downsample,
-            norm=None if self.preactivated else options.norm,
-        )
+        self.shortcut: nn.Module = nn.Identity()
+        if options.new_grid or in_channels != out_channels:
+            norm = None if self.preactivated else options.norm
+            self.shortcut = make_shortcut(options.shortcut, in_channels, out_channels, stride=options.stride, downsample=options.downsample, norm=norm)
         self.se = SqueezeExcitation(out_channels, max(1, out_channels // options.se_reduction)) if options.se_reduction else nn.Identity()
         self.drop = StochasticDepth(options.stochastic_depth, "row") if options.stochastic_depth else nn.Identity()
         self.act = nn.Identity() if self.preactivated else options.act()

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import pickle
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
 
-import torch
 from torch import Tensor
 
-from .._errors import CheckpointError, check_choice
+from .._errors import check_choice
+from .._weights import Source, check_weights, read_weights
 from ._resnet import ResNet
 
 Rule = tuple[str, str | Callable[[re.Match[str]], str]]  # what re.sub takes
@@ -54,11 +51,9 @@ LAYOUTS: dict[str, tuple[Rule, ...]] = {
         (r"\.bn(\d)\.", r".norm\1."),
     ),
 }
-_WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
-_PREFIXES = re.compile(r"^(?:module\.|_orig_mod\.)+")  # of DistributedDataParallel and of torch.compile
 
 
-def load_checkpoint(model: ResNet, source: str | os.PathLike[str] | Mapping[str, Any], *, layout: str = "auto") -> None:
+def load_checkpoint(model: ResNet, source: Source, *, layout: str = "auto") -> None:
     """Load weights that another repository or torchvision saved.
 
     The keys are renamed, never guessed: every weight of the model must be there in its shape, and nothing else. Only
@@ -84,37 +79,12 @@ def load_checkpoint(model: ResNet, source: str | os.PathLike[str] | Mapping[str,
         >>> load_checkpoint(model, torchvision.models.resnet18().state_dict())
     """
     check_choice("layout", layout, ("auto", *LAYOUTS))
-    state = _unwrap(_read(source))
+    state = read_weights(source, operation="load_checkpoint")
     target = model.state_dict()
     candidates = [_translate(state, rules) for name, rules in LAYOUTS.items() if layout in ("auto", name)]
     found = max(candidates, key=lambda candidate: len(candidate.keys() & target.keys()))
-    _check(found, target, type(model).__name__)
+    check_weights(found, target, operation="load_checkpoint", model=type(model).__name__)
     model.load_state_dict(found, strict=False)
-
-
-def _read(source: str | os.PathLike[str] | Mapping[str, Any]) -> Any:
-    if isinstance(source, Mapping):
-        return source
-    try:
-        return torch.load(source, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise CheckpointError(f"load_checkpoint: {os.fspath(source)} cannot be read with weights_only=True: {error}") from error
-
-
-def _unwrap(state: Any) -> dict[str, Tensor]:
-    """The tensors by name, without wrappers and prefixes."""
-    for wrapper in _WRAPPERS:
-        if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
-            state = state[wrapper]
-    if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise CheckpointError(f"load_checkpoint: expected tensors by name, or those under one of {', '.join(map(repr, _WRAPPERS))}, got {_kinds(state)}")
-    return {_PREFIXES.sub("", name): tensor for name, tensor in state.items()}
-
-
-def _kinds(state: Any) -> str:
-    if not isinstance(state, Mapping):
-        return type(state).__name__
-    return ", ".join(f"{name!r}: {type(value).__name__}" for name, value in list(state.items())[:5]) or "nothing"
 
 
 def _translate(state: Mapping[str, Tensor], rules: tuple[Rule, ...]) -> dict[str, Tensor]:
@@ -124,17 +94,3 @@ def _translate(state: Mapping[str, Tensor], rules: tuple[Rule, ...]) -> dict[str
         return name
 
     return {rename(name): tensor for name, tensor in state.items()}
-
-
-def _check(found: Mapping[str, Tensor], target: Mapping[str, Tensor], model: str) -> None:
-    missing = [name for name in target if name not in found and not name.endswith("num_batches_tracked")]
-    unexpected = [name for name in found if name not in target]
-    misshapen = [
-        f"{name} {tuple(found[name].shape)} where the model has {tuple(tensor.shape)}"
-        for name, tensor in target.items()
-        if name in found and found[name].shape != tensor.shape
-    ]
-    faults = {"missing": missing, "unexpected": unexpected, "of the wrong shape": misshapen}
-    if any(faults.values()):
-        lines = [f"  {kind}: {', '.join(names)}" for kind, names in faults.items() if names]
-        raise CheckpointError("\n".join([f"load_checkpoint: the checkpoint does not fit {model}, which is unchanged (names as in the model)", *lines]))

@@ -78,4 +78,4 @@ class BlurPool(nn.Module):
 
 def make_pool(kind: str, channels: int, stride: int) -> nn.Module:
     """A ``BlurPool``, or the mean of every block of pixels: of those inside the image, where a side is no multiple."""
-    return BlurPool(channels, stride) if kind == "blur" else nn.AvgPool2d(stride, ceil_mode=True, count_include_pad=False)
+    return BlurPool(channels, stride) if kind == "blur" else nn.AvgPool2d(stride, ceil_mode=True)

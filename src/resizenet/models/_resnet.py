@@ -80,6 +80,7 @@ class ResNet(nn.Module):
         strides = (1, *[2] * (len(depths) - 1)) if strides is None else strides
         _check_stages(depths=depths, widths=widths, strides=strides)
         stem_width = widths[0] if stem_width is None else stem_width
+        check_positive("stem_width", stem_width)
         check_rate("stochastic_depth", stochastic_depth)
         preactivated = _is_preactivated(block)
         layers = {"norm": norm, "act": act}

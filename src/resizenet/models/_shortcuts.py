@@ -50,9 +50,7 @@ class PadShortcut(nn.Module):
 
 
 def make_shortcut(kind: str, in_channels: int, out_channels: int, *, stride: int, downsample: str, norm: MakeNorm | None) -> nn.Module:
-    """The identity where nothing changes, else the shortcut of that kind; a projection without ``norm`` is the convolution alone."""
-    if stride == 1 and in_channels == out_channels:
-        return nn.Identity()
+    """The shortcut of that kind; a projection without ``norm`` is the convolution alone."""
     layers: list[nn.Module] = []
     if stride > 1 and downsample != "stride":
         layers.append(make_pool(downsample, in_channels, stride))

@@ -81,9 +81,9 @@ class ImageNetStem(NoPoolStem):
 
 
 class SpaceToDepthStem(Stem):
-    """4x4 pixels folded into channels, then a 3x3 convolution: stride 4 in one step, for large images (Ridnik et al. 2020, section 2.1).
+    """4x4 pixels folded into channels, then a 3x3 convolution: stride 4 in one step (Ridnik et al. 2020, "TResNet", section 2).
 
-    Its convolution does not see the image's channels, so it is not named ``conv`` and ``resizenet.adapt`` refuses to edit it.
+    For large images. Its convolution does not see the image's channels, so it is not named ``conv`` and ``resizenet.adapt`` refuses to edit it.
     """
 
     _block_size = 4

@@ -93,7 +93,7 @@ resnet1202 = _cifar(1202, 19_421_274, 2_829_238_912, "7.93 %")
 
 
 def _preact(depth: int, params: int, macs: int, error: str = "") -> Callable[..., ResNet]:
-    """Basic blocks and depth 6n + 2, or bottlenecks, four times as wide, and depth 9n + 2 (He et al. 2016, section 3.1 and table 3)."""
+    """Basic blocks and depth 6n + 2, or bottlenecks, four times as wide, and depth 9n + 2."""
     basic = depth in (20, 56, 110)
     return _publish(
         f"preact_resnet{depth}",

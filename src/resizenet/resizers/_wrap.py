@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from .._weights import Source, check_weights, read_weights
+
 
 class ResizedModel(nn.Module):
     """Resizes, then calls the model.
@@ -70,6 +72,24 @@ class ResizedModel(nn.Module):
         """The resizer and the model, as they are: the parts that ``wrap`` joined."""
         return self.resizer, self.model
 
+    def load_backbone(self, source: Source) -> None:
+        """Load the weights of the bare model, saved before it was wrapped; the resizer is left alone.
+
+        Args:
+            source: a file, read with ``weights_only=True``, or a state dict. Either may be wrapped in a dict under "state_dict",
+                "model_state_dict", "model" or "net", with keys that begin with "module." or "_orig_mod.".
+
+        Raises:
+            CheckpointError: no checkpoint, or keys that are missing, unexpected, of the wrong shape or kind, or not finite; all of
+                them are named, and nothing has changed.
+            FileNotFoundError: no such file.
+        """
+        _load(self.model, source, operation="load_backbone")
+
+    def load_resizer(self, source: Source) -> None:
+        """Load the weights of the resizer alone; arguments and errors as in ``load_backbone``."""
+        _load(self.resizer, source, operation="load_resizer")
+
     def parameter_groups(self, lr: float, *, resizer_lr: float | None = None, weight_decay: float = 0.0) -> list[dict[str, Any]]:
         """Trainable parameters as groups for an optimizer: vectors (biases, norms) are never decayed.
 
@@ -99,3 +119,9 @@ class ResizedModel(nn.Module):
             groups.append({"params": decayed, "lr": rate, "weight_decay": weight_decay, "name": part})
             groups.append({"params": plain, "lr": rate, "weight_decay": 0.0, "name": f"{part}, no decay"})
         return [group for group in groups if group["params"]]
+
+
+def _load(module: nn.Module, source: Source, *, operation: str) -> None:
+    weights = read_weights(source, operation=operation)
+    check_weights(weights, module.state_dict(), operation=operation, model=type(module).__name__)
+    module.load_state_dict(weights, strict=False)
