@@ -140,6 +140,9 @@ def write_docs(folder: Path, results: Path = RESULTS) -> None:
     """Every page fragment and picture that the docs include."""
     folder.mkdir(parents=True, exist_ok=True)
     for experiment, (table, plot) in PAGES.items():
+        if not list((results / experiment).glob("*.json")):
+            (folder / f"{experiment}.md").write_text(f"Not run yet: `python -m benchmarks.accuracy run {experiment} --data PATH`.\n")
+            continue
         arms = load(experiment, results)
         (folder / f"{experiment}.md").write_text(table(arms) + "\n" + provenance(arms))
         plot(arms, folder / f"{experiment}.svg")
