@@ -16,6 +16,7 @@ import matplotlib as mpl
 import numpy as np
 import torch
 import torchvision
+from rich import box
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -83,10 +84,8 @@ def load_cifar10(path: Path) -> Images:
 
 def load(data: Path | None, limit: int) -> Images:
     """The images, at most ``limit`` for training; one clear line when they cannot be read."""
-    if data is None:
-        return load_digits()
     try:
-        images = load_cifar10(data)
+        images = load_digits() if data is None else load_cifar10(data)
     except Exception as error:  # whatever a missing or broken file raises: it is the user's to mend
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SystemExit(f"demo: cannot read CIFAR-10 from {data}: {reason}; expected an .npz or the folder that holds cifar-10-batches-py") from None
@@ -106,11 +105,11 @@ def make_arms(size: int) -> list[Arm]:
     half = size // 2
     return [
         Arm("resnet18 as it is", large),
-        Arm("resnet18 after adapt", lambda: rn.adapt(large(), size)),
+        Arm("resnet18 adapted", lambda: rn.adapt(large(), size)),
         Arm("resnet18 upscaled", large, rn.transforms.UpscalePolicy(4 * size)),
-        Arm("resnet20, fixed resize", lambda: rn.FixedResizer(half).wrap(small())),
-        Arm("resnet20, LinearResizer", lambda: rn.LinearResizer(half).wrap(small())),
-        Arm("resnet20, Resizer", lambda: rn.Resizer(half).wrap(small())),
+        Arm("half size, FixedResizer", lambda: rn.FixedResizer(half).wrap(small())),
+        Arm("half size, LinearResizer", lambda: rn.LinearResizer(half).wrap(small())),
+        Arm("half size, Resizer", lambda: rn.Resizer(half).wrap(small())),
     ]
 
 
@@ -153,7 +152,7 @@ def accuracy(model: nn.Module, before: nn.Module, images: Images, device: torch.
 
 def print_table(arms: list[Arm], images: Images, console: Console) -> None:
     """One line per arm, accuracy of the last epoch."""
-    table = Table(title=f"{images.name}, {images.size}x{images.size} px, {len(images.x_train):,} training images, {len(arms[0].curve)} epochs")
+    table = Table(title=f"{images.name}, {images.size}x{images.size} px, {len(images.x_train):,} training images, {len(arms[0].curve)} epochs", box=box.SIMPLE)
     for column in ("", "input", "last map", "M MACs", "M params", "s", "test acc."):
         table.add_column(column, justify="left" if not column else "right")
     for arm in arms:
@@ -162,6 +161,7 @@ def print_table(arms: list[Arm], images: Images, console: Console) -> None:
         last_map = "x".join(map(str, found.final.output_map))
         counts = (f"{found.macs / 1e6:,.1f}", f"{found.params / 1e6:.2f}")
         table.add_row(arm.name, f"{size} px", last_map, *counts, f"{arm.seconds:.0f}", f"{arm.curve[-1]:.1f} %")
+    table.caption = "resnet18 three times, then a resnet20 with projection shortcuts on images of half the size"
     console.print(table)
 
 
@@ -196,7 +196,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=10_000, help="at most so many training images (default: %(default)s)")
     parser.add_argument("--batch-size", type=int, default=64, help="images per step (default: %(default)s)")
     parser.add_argument("--lr", type=float, default=0.05, help="peak learning rate (default: %(default)s)")
-    parser.add_argument("--resizer-lr", type=float, default=0.005, help="peak learning rate of the resizers (default: %(default)s)")
+    parser.add_argument("--resizer-lr", type=float, help="peak learning rate of the resizers (default: a tenth of --lr)")
     parser.add_argument("--seed", type=int, default=0, help="of weights, shuffling and crops (default: %(default)s)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("demo.png"), help="where the picture goes (default: %(default)s)")
@@ -204,6 +204,10 @@ def parse() -> argparse.Namespace:
     for name in ("epochs", "images", "batch_size"):
         if getattr(options, name) < 1:
             parser.error(f"--{name.replace('_', '-')}: expected a positive number, got {getattr(options, name)}")
+    if options.device.startswith("cuda") and not torch.cuda.is_available():
+        parser.error(f"--device: torch finds no CUDA device here, got {options.device}")
+    if not options.out.parent.is_dir():
+        parser.error(f"--out: no such folder: {options.out.parent}")
     return options
 
 
