@@ -152,14 +152,18 @@ def accuracy(model: nn.Module, before: nn.Module, images: Images, device: torch.
 
 def print_table(arms: list[Arm], images: Images, console: Console) -> None:
     """One line per arm, accuracy of the last epoch."""
-    table = Table(title=f"{images.name}, {images.size}x{images.size} px, {len(images.x_train):,} training images, {len(arms[0].curve)} epochs", box=box.SIMPLE)
-    for column in ("", "input", "last map", "M MACs", "M params", "s", "test acc."):
-        table.add_column(column, justify="left" if not column else "right")
+    table = Table(
+        title=f"{images.name}, {images.size}x{images.size} px, {len(images.x_train):,} training images, epoch {len(arms[0].curve)}",
+        box=box.SIMPLE,
+        pad_edge=False,
+    )
+    for column in ("", "input", "last map", "M MACs", "params", "s", "accuracy"):
+        table.add_column(column, justify="right" if column else "left", no_wrap=True)
     for arm in arms:
         size = arm.policy.eval_size[0] if arm.policy else images.size
         found = rn.report(arm.model, size)
         last_map = "x".join(map(str, found.final.output_map))
-        counts = (f"{found.macs / 1e6:,.1f}", f"{found.params / 1e6:.2f}")
+        counts = (f"{found.macs / 1e6:,.1f}", f"{found.params / 1e6:.2f} M")
         table.add_row(arm.name, f"{size} px", last_map, *counts, f"{arm.seconds:.0f}", f"{arm.curve[-1]:.1f} %")
     table.caption = "resnet18 three times, then a resnet20 with projection shortcuts on images of half the size"
     console.print(table)
@@ -181,7 +185,7 @@ def draw(arms: list[Arm], images: Images, out: Path) -> None:
     for line, (name, row) in zip(below.subplots(len(rows), len(x)), rows.items(), strict=True):
         for axis, image in zip(line, row, strict=True):
             low, high = image.min(), image.max()
-            axis.imshow(((image - low) / (high - low)).permute(1, 2, 0))
+            axis.imshow(((image - low) / (high - low)).permute(1, 2, 0).numpy())
             axis.set(xticks=[], yticks=[])
         line[0].set_ylabel(name, rotation=0, ha="right", va="center")
     below.suptitle("Each image's own range of values is shown as black to white", fontsize="small")

@@ -31,7 +31,7 @@ def test_every_arm_is_in_the_table_and_the_picture_is_drawn(demo: ModuleType, mo
     run(demo, monkeypatch, "--epochs", "1", "--images", "64", "--batch-size", "32", "--out", str(tmp_path / "demo.png"))
     printed = capsys.readouterr().out
     assert "ResNet at 3x8x8: 11.8 M MACs, 11.2 M parameters" in printed
-    table = printed[printed.index("test acc.") :]
+    table = printed[printed.index("accuracy") :]
     assert all(arm in table for arm in ARMS)
     assert Image.open(tmp_path / "demo.png").size == (1080, 960)
 
