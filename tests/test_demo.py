@@ -33,7 +33,8 @@ def test_every_arm_is_in_the_table_and_the_picture_is_drawn(demo: ModuleType, mo
     assert "ResNet at 3x8x8: 11.8 M MACs, 11.2 M parameters" in printed
     table = printed[printed.index("accuracy") :]
     assert all(arm in table for arm in ARMS)
-    assert Image.open(tmp_path / "demo.png").size == (1080, 960)
+    with Image.open(tmp_path / "demo.png") as picture:
+        assert picture.size == (1080, 960)
 
 
 def test_cifar10_is_read_from_a_file_of_arrays(demo: ModuleType, tmp_path: Path) -> None:
