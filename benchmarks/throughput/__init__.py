@@ -1,1 +1,5 @@
 """Throughput: ours and the peers on the same inputs in one process, in alternation."""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch loads: spinning threads would time the scheduler where cores are shared
