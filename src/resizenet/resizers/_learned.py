@@ -162,8 +162,26 @@ class Resizer(LearnedResizer):
     def _features_and_moments(self, x: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
         """The head's output, resized but not normalised, and its variance and mean per channel before the resize."""
         features = self.head(x)
-        variance, mean = torch.var_mean(features.to(torch.promote_types(features.dtype, torch.float32)), (0, 2, 3), correction=0)
+        variance, mean = _Moments.apply(features)
         return resize_features(features, size, self.interpolation, self.antialias), variance, mean
+
+
+class _Moments(torch.autograd.Function):
+    """Variance and mean per channel, at least in float32; half-precision features are saved for backward as they are."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+        variance, mean = torch.var_mean(x.to(torch.promote_types(x.dtype, torch.float32)), (0, 2, 3), correction=0)
+        ctx.save_for_backward(x, mean)
+        return variance, mean
+
+    @staticmethod
+    def backward(ctx: Any, variance_grad: Tensor, mean_grad: Tensor) -> Tensor:
+        x, mean = ctx.saved_tensors
+        count = x.numel() / x.shape[1]
+        slope, offset = 2 / count * variance_grad, (mean_grad - 2 * mean * variance_grad) / count
+        gradient: Tensor = x * slope[:, None, None] + offset[:, None, None]
+        return gradient.to(x.dtype)
 
 
 def _called(module: nn.Module, x: Tensor) -> Tensor:
