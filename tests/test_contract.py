@@ -73,10 +73,28 @@ MODELS = [
 POLICIES = {
     "native": transforms.NativePolicy((13, 19), padding=2),
     "upscale": transforms.UpscalePolicy((17, 23)),
+    "stretch": transforms.StretchPolicy((17, 11), interpolation="bicubic"),
+    "letterbox": transforms.LetterboxPolicy((17, 29), upscale=True, fill=(0.1, 0.2, 0.3)),
     "crop": transforms.RandomResizedCropPolicy((11, 13), eval_size=(13, 17)),
+    "keep ratio": transforms.KeepRatioPolicy((11, 13), eval_size=(13, 17), fill=0.5),
+    "BiT": transforms.BiTHyperRulePolicy((11, 13), (13, 17)),
 }
-EVAL_TRANSFORMS = [Case("cover", lambda: transforms.ResizeToCover(SIZE)), *(Case(f"{name} eval", policy.eval) for name, policy in POLICIES.items())]
-TRAIN_TRANSFORMS = [Case(f"{name} train", policy.train) for name, policy in POLICIES.items()]
+EVAL_TRANSFORMS = [
+    Case("cover", lambda: transforms.ResizeToCover(SIZE)),
+    Case("stretched", lambda: transforms.Stretch(SIZE)),
+    Case("fitted", lambda: transforms.FitWithin(SIZE)),
+    Case("ratio kept", lambda: transforms.ResizeKeepRatio(SIZE, longest=0.5)),
+    Case("letterboxed", lambda: transforms.Letterbox((8, 12), stride=4, position="top_left")),
+    Case("square", lambda: transforms.PadToSquare(fill=0.5)),
+    Case("padded", lambda: transforms.PadToMultiple((5, 7), position="center")),
+    Case("batch", lambda: transforms.BatchResize(SIZE)),
+    *(Case(f"{name} eval", policy.eval) for name, policy in POLICIES.items()),
+]
+TRAIN_TRANSFORMS = [
+    Case("jitter", lambda: transforms.ResizeKeepRatio(SIZE, scale=(0.5, 1), ratio=(0.8, 1.25))),
+    Case("drawn", lambda: transforms.BatchResize(SIZE, interpolation=("bilinear", "bicubic"))),
+    *(Case(f"{name} train", policy.train) for name, policy in POLICIES.items()),
+]
 RESIZERS = [*FIXED, *LEARNED]
 MODULES = [*RESIZERS, *MODELS]
 TRANSFORMS = [*EVAL_TRANSFORMS, *TRAIN_TRANSFORMS]

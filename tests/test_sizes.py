@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 
 from resizenet import SizeError
-from resizenet._sizes import cover_size, parse_size, round_half_up
-from strategies import bad_sizes, lengths, positive_lengths, sizes
+from resizenet._sizes import cover_size, fit_size, keep_ratio_size, letterbox, nearest_multiple, parse_size, round_half_up, round_up_to_multiple
+from strategies import Letterboxing, bad_sizes, lengths, letterboxings, positive_lengths, sizes
 
 
 @given(lengths)
@@ -84,3 +84,143 @@ def test_an_image_of_the_target_size_stays_as_it_is(size: tuple[int, int]) -> No
 )
 def test_covering_sizes_worked_out_by_hand(size: tuple[int, int], target: tuple[int, int], covering: tuple[int, int]) -> None:
     assert cover_size(*size, target) == covering
+
+
+@given(sizes, sizes)
+def test_fitting_sizes_fit_and_touch_the_target(size: tuple[int, int], target: tuple[int, int]) -> None:
+    fitting = fit_size(*size, target)
+    assert all(1 <= side <= most for side, most in zip(fitting, target, strict=True))
+    assert any(side == most for side, most in zip(fitting, target, strict=True))
+
+
+@given(sizes, sizes)
+def test_fitting_sizes_keep_the_shape_to_half_a_pixel_or_are_one_pixel(size: tuple[int, int], target: tuple[int, int]) -> None:
+    factor = min(Fraction(target[0], size[0]), Fraction(target[1], size[1]))
+    for before, after in zip(size, fit_size(*size, target), strict=True):
+        assert abs(after - factor * before) <= Fraction(1, 2) or (after == 1 and factor * before < 1)
+
+
+@given(sizes, sizes)
+def test_fitting_commutes_with_transposition(size: tuple[int, int], target: tuple[int, int]) -> None:
+    assert fit_size(*size[::-1], target[::-1]) == fit_size(*size, target)[::-1]
+
+
+@given(sizes, sizes)
+def test_without_enlarging_no_side_grows_and_images_inside_stay(size: tuple[int, int], target: tuple[int, int]) -> None:
+    fitting = fit_size(*size, target, enlarge=False)
+    inside = size[0] <= target[0] and size[1] <= target[1]
+    assert fitting == (size if inside else fit_size(*size, target))
+    assert fitting[0] <= size[0]
+    assert fitting[1] <= size[1]
+
+
+@pytest.mark.parametrize(
+    ("size", "target", "fitting"),
+    [
+        ((20, 25), (10, 10), (8, 10)),
+        ((20, 16), (10, 13), (10, 8)),
+        ((25, 20), (9, 50), (9, 7)),  # 7.2
+        ((40, 30), (10, 50), (10, 8)),  # 7.5: the floor gives 7
+        ((52, 40), (13, 5), (7, 5)),  # 6.5: half to even gives 6
+        ((1, 1000), (64, 64), (1, 64)),  # 0.064
+        ((32, 32), (224, 160), (160, 160)),
+        ((480, 640), (640, 640), (480, 640)),
+    ],
+)
+def test_fitting_sizes_worked_out_by_hand(size: tuple[int, int], target: tuple[int, int], fitting: tuple[int, int]) -> None:
+    assert fit_size(*size, target) == fitting
+
+
+@given(letterboxings())
+def test_letterboxes_hold_their_content(case: Letterboxing) -> None:
+    placement = letterbox(*case.source, case.target, **case.arguments)
+    left, top, right, bottom = placement.padding
+    assert min(left, top, right, bottom) >= 0
+    assert (placement.content[0] + top + bottom, placement.content[1] + left + right) == placement.canvas
+    assert (placement.top, placement.left) == (top, left)
+    assert placement.content == fit_size(*case.source, case.target, enlarge=case.upscale)
+
+
+@given(letterboxings())
+def test_letterboxes_have_the_target_or_the_smallest_multiples_that_hold_the_content(case: Letterboxing) -> None:
+    placement = letterbox(*case.source, case.target, **case.arguments)
+    for canvas, content, target in zip(placement.canvas, placement.content, case.target, strict=True):
+        if case.stride is None:
+            assert canvas == target
+        else:
+            assert canvas % case.stride == 0
+            assert content <= canvas < content + case.stride
+            assert canvas <= target
+
+
+@given(letterboxings())
+def test_centred_letterboxes_put_the_odd_pixel_below_and_right(case: Letterboxing) -> None:
+    left, top, right, bottom = letterbox(*case.source, case.target, **{**case.arguments, "position": "center"}).padding
+    assert right - left in {0, 1}
+    assert bottom - top in {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("position", "padding"),  # 20x30 on 31x41, as (left, top, right, bottom)
+    [
+        ("center", [5, 5, 6, 6]),
+        ("top_left", [0, 0, 11, 11]),
+        ("top_right", [11, 0, 0, 11]),
+        ("bottom_left", [0, 11, 11, 0]),
+        ("bottom_right", [11, 11, 0, 0]),
+    ],
+)
+def test_positions_say_where_the_content_lies(position: str, padding: list[int]) -> None:
+    assert letterbox(20, 30, (31, 41), position=position, upscale=False, stride=None).padding == padding
+
+
+@pytest.mark.parametrize(
+    ("size", "canvas"),  # to 640 with a stride of 32, as detection networks are served
+    [((1080, 1920), (384, 640)), ((480, 640), (480, 640)), ((500, 375), (512, 384)), ((1920, 1080), (640, 384)), ((10, 6400), (32, 640))],
+)
+def test_minimal_rectangles_worked_out_by_hand(size: tuple[int, int], canvas: tuple[int, int]) -> None:
+    assert letterbox(*size, (640, 640), position="center", upscale=False, stride=32).canvas == canvas
+
+
+@given(lengths, lengths)
+def test_rounding_up_reaches_the_next_multiple(length: int, multiple: int) -> None:
+    assert round_up_to_multiple(length, multiple) == next(n for n in range(length, length + multiple) if n % multiple == 0)
+
+
+@given(positive_lengths, lengths)
+def test_the_nearest_multiple_is_near_and_positive(length: float, multiple: int) -> None:
+    nearest = nearest_multiple(length, multiple)
+    assert nearest % multiple == 0
+    assert nearest >= multiple
+    assert abs(nearest - length) <= multiple / 2 * (1 + 1e-9) or length < multiple  # a float's rounding at the tie
+
+
+@pytest.mark.parametrize(("length", "nearest"), [(47.9, 32), (48, 64), (80, 96), (1, 32)])
+def test_convention_of_two_multiples_the_larger_is_taken(length: float, nearest: int) -> None:
+    assert nearest_multiple(length, 32) == nearest
+
+
+@pytest.mark.parametrize(
+    ("size", "target", "longest", "plain", "jittered"),  # timm 1.0.31's ResizeKeepRatio.get_params; jittered: area 0.64, aspect 1.21
+    [
+        ((60, 80), (32, 32), 0.0, (32, 43), (36, 59)),
+        ((60, 80), (32, 32), 1.0, (24, 32), (27, 44)),
+        ((60, 80), (32, 32), 0.5, (27, 37), (31, 50)),
+        ((37, 101), (29, 53), 0.0, (29, 79), (33, 109)),
+        ((37, 101), (29, 53), 1.0, (19, 53), (22, 73)),
+        ((500, 375), (224, 192), 0.25, (247, 185), (281, 255)),
+        ((32, 32), (128, 160), 0.0, (160, 160), (182, 220)),
+    ],
+)
+def test_keeping_the_ratio_gives_the_sizes_of_timm(
+    size: tuple[int, int], target: tuple[int, int], longest: float, plain: tuple[int, int], jittered: tuple[int, int]
+) -> None:
+    assert keep_ratio_size(*size, target, longest=longest) == plain
+    assert keep_ratio_size(*size, target, longest=longest, zoom=0.64**-0.5, stretch=1.21) == jittered
+
+
+@given(sizes, sizes)
+def test_keeping_the_ratio_covers_at_0_and_fits_at_1(size: tuple[int, int], target: tuple[int, int]) -> None:
+    for longest, law in ((0.0, cover_size), (1.0, fit_size)):
+        kept = keep_ratio_size(*size, target, longest=longest)
+        assert all(abs(a - b) <= 1 for a, b in zip(kept, law(*size, target), strict=True))  # a tie may fall to either side in floats

@@ -16,10 +16,10 @@ from rich.table import Table
 
 import resizenet as rn
 
-from . import _models, _resizer
+from . import _models, _resizer, _transforms
 
 RESULTS = Path(__file__).parents[1] / "results" / "throughput"
-SUITES = {"models": _models.suite, "resizer": _resizer.suite}
+SUITES = {"models": _models.suite, "resizer": _resizer.suite, "transforms": _transforms.suite}
 SCHEMA = 1
 
 

@@ -1,6 +1,36 @@
 """torchvision v2 transforms, and policies that treat training and evaluation as one pair."""
 
-from ._cover import ResizeToCover
-from ._policies import NativePolicy, RandomResizedCropPolicy, ResizePolicy, UpscalePolicy
+from ._batch import BatchResize
+from ._cover import ResizeToCover, Stretch
+from ._crop_policies import BiTHyperRulePolicy, KeepRatioPolicy, RandomResizedCropPolicy, suggest_eval_size
+from ._fit import FitWithin
+from ._keep_ratio import ResizeKeepRatio
+from ._letterbox import Letterbox
+from ._pad import PadToMultiple, PadToSquare
+from ._policies import LetterboxPolicy, NativePolicy, StretchPolicy, UpscalePolicy
+from ._policy import ResizePolicy
+from ._sampler import MultiResolutionBatchSampler, MultiResolutionDataset
+from ._schedule import ResolutionSchedule
 
-__all__ = ["NativePolicy", "RandomResizedCropPolicy", "ResizePolicy", "ResizeToCover", "UpscalePolicy"]
+__all__ = [
+    "BatchResize",
+    "BiTHyperRulePolicy",
+    "FitWithin",
+    "KeepRatioPolicy",
+    "Letterbox",
+    "LetterboxPolicy",
+    "MultiResolutionBatchSampler",
+    "MultiResolutionDataset",
+    "NativePolicy",
+    "PadToMultiple",
+    "PadToSquare",
+    "RandomResizedCropPolicy",
+    "ResizeKeepRatio",
+    "ResizePolicy",
+    "ResizeToCover",
+    "ResolutionSchedule",
+    "Stretch",
+    "StretchPolicy",
+    "UpscalePolicy",
+    "suggest_eval_size",
+]

@@ -1,18 +1,14 @@
-"""Resizing that keeps the shape and covers a target, the step before a crop."""
+"""Resizing that fills a size: with the shape kept, the step before a crop, or with the shape given up."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
-from torchvision.transforms import InterpolationMode, v2
-from torchvision.transforms.v2 import functional as F
-
-from .._errors import check_choice
-from .._sizes import Size, cover_size, parse_size
-from ..functional import INTERPOLATIONS
+from .._sizes import Size, cover_size
+from ._resizing import ResizingTransform
 
 
-class ResizeToCover(v2.Transform):
+class ResizeToCover(ResizingTransform):
     """Resizes images, boxes, masks, keypoints and video, shape kept, to the smallest size that covers ``size``.
 
     For a square ``size`` this sets the shorter side.
@@ -21,12 +17,14 @@ class ResizeToCover(v2.Transform):
 
     Args:
         size: (height, width) in pixels, or one int for a square.
-        interpolation: "nearest-exact", "bilinear" or "bicubic", for images; masks are resized by nearest.
+        interpolation: "nearest-exact", "bilinear" or "bicubic", for images, or a list of them to draw from for each sample; masks are
+            resized by nearest.
         antialias: low-pass before shrinking.
 
     Raises:
         SizeError: a size that is not positive or not whole.
         UnknownNameError: an unknown interpolation.
+        ShapeError: on a sample without an image, or whose images, masks and boxes have several sizes.
 
     Example:
         >>> import torch
@@ -35,22 +33,38 @@ class ResizeToCover(v2.Transform):
         torch.Size([3, 10, 16])
     """
 
-    def __init__(self, size: Size, *, interpolation: str = "bilinear", antialias: bool = True) -> None:
-        super().__init__()
-        check_choice("interpolation", interpolation, INTERPOLATIONS)
-        self.size = parse_size(size)
-        self.interpolation = interpolation
-        self.antialias = antialias
+    def __init__(self, size: Size, *, interpolation: str | Sequence[str] = "bilinear", antialias: bool = True) -> None:
+        super().__init__(size, interpolation=interpolation, antialias=antialias)
 
-    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        """The target (height, width), from the sample's first image."""
-        height, width = v2.query_size(flat_inputs)
-        return {"size": list(cover_size(height, width, self.size))}
+    def _resized(self, height: int, width: int) -> tuple[int, int]:
+        return cover_size(height, width, self.size)
 
-    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        """One input of the sample, resized."""
-        return F.resize(inpt, params["size"], interpolation=InterpolationMode(self.interpolation), antialias=self.antialias)
 
-    def extra_repr(self) -> str:
-        """The arguments."""
-        return f"size={self.size}, interpolation={self.interpolation!r}, antialias={self.antialias}"
+class Stretch(ResizingTransform):
+    """Resizes images, boxes, masks, keypoints and video to exactly ``size``, whatever becomes of their shape.
+
+    torchvision's ``Resize((height, width))`` with its faults mended: masks lie under their images to the pixel, whole-numbered boxes are
+    rounded rather than truncated, results one pixel wide are right, and the interpolation may be drawn.
+
+    Args:
+        size: (height, width) in pixels, or one int for a square.
+        interpolation: "nearest-exact", "bilinear" or "bicubic", for images, or a list of them to draw from for each sample; masks are
+            resized by nearest.
+        antialias: low-pass before shrinking.
+
+    Raises:
+        SizeError: a size that is not positive or not whole.
+        UnknownNameError: an unknown interpolation.
+        ShapeError: on a sample without an image, or whose images, masks and boxes have several sizes.
+
+    Example:
+        >>> import torch
+        >>> Stretch((5, 7))(torch.zeros(3, 20, 31)).shape
+        torch.Size([3, 5, 7])
+    """
+
+    def __init__(self, size: Size, *, interpolation: str | Sequence[str] = "bilinear", antialias: bool = True) -> None:
+        super().__init__(size, interpolation=interpolation, antialias=antialias)
+
+    def _resized(self, height: int, width: int) -> tuple[int, int]:
+        return self.size

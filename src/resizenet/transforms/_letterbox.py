@@ -1,0 +1,133 @@
+"""Letterboxing and the way back: the whole image inside a fixed size, the rest filled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as F
+
+from .._errors import ArgumentError, ShapeError, check_choice, check_positive
+from .._sizes import POSITIONS, Placement, Size, letterbox, parse_size
+from ._pad import Fill, pad_input, parse_fill, parse_mask_fill
+from ._resizing import ResizingTransform, draw_interpolation, first_interpolation, resize_input, sample_size
+
+
+class Letterbox(ResizingTransform):
+    """Resizes images, boxes, masks, keypoints and video, shape kept, until they fit inside ``size``, and pads the rest.
+
+    ``inverse`` takes what a model found back to the source image.
+
+    Convention: one side equals the target's and the other is rounded half up; the odd pixel of a centred image goes below or right.
+
+    Args:
+        size: (height, width) in pixels, or one int for a square.
+        fill: value of the new pixels, in the image's own range, or one for each channel.
+        mask_fill: label of the new pixels in masks.
+        position: "center", "top_left", "top_right", "bottom_left" or "bottom_right".
+        upscale: enlarge images that are smaller than ``size``; otherwise they are only padded.
+        stride: pad only until both sides are multiples of it, so that a stack of equal images wastes little; must divide ``size``.
+        interpolation: "nearest-exact", "bilinear" or "bicubic", for images, or a list of them to draw from for each sample; masks are
+            resized by nearest.
+        antialias: low-pass before shrinking.
+
+    Raises:
+        SizeError: a size that is not positive or not whole.
+        ArgumentError: a fill that is not a number, or a stride that does not divide the size.
+        UnknownNameError: an unknown position or interpolation.
+        ShapeError: on a sample without an image, or whose images, masks and boxes have several sizes.
+
+    Example:
+        >>> import torch
+        >>> from torchvision import tv_tensors
+        >>> letterbox = Letterbox(64)
+        >>> letterbox(torch.zeros(3, 300, 400)).shape, Letterbox(64, stride=16)(torch.zeros(3, 150, 400)).shape
+        (torch.Size([3, 64, 64]), torch.Size([3, 32, 64]))
+        >>> found = tv_tensors.BoundingBoxes([[16.0, 24, 32, 40]], format="XYXY", canvas_size=(64, 64))
+        >>> letterbox.inverse(found, (300, 400)).tolist()
+        [[100.0, 100.0, 200.0, 200.0]]
+    """
+
+    def __init__(
+        self,
+        size: Size,
+        *,
+        fill: Fill = 0,
+        mask_fill: int = 0,
+        position: str = "center",
+        upscale: bool = False,
+        stride: int | None = None,
+        interpolation: str | Sequence[str] = "bilinear",
+        antialias: bool = True,
+    ) -> None:
+        super().__init__(size, interpolation=interpolation, antialias=antialias)
+        check_choice("position", position, POSITIONS)
+        self.fill = parse_fill(fill)
+        self.mask_fill = parse_mask_fill(mask_fill)
+        self.position = position
+        self.upscale = upscale
+        self.stride = stride
+        if stride is not None:
+            check_positive("stride", stride)
+            if any(side % stride for side in self.size):
+                raise ArgumentError(f"stride: expected a divisor of both sides of {self.size}, got {stride}")
+
+    def placement(self, height: int, width: int) -> Placement:
+        """Where an image of (height, width) ends up: its size after resizing, the canvas, and the padding."""
+        return letterbox(height, width, self.size, position=self.position, upscale=self.upscale, stride=self.stride)
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """The placement, from the size of the sample, and the interpolation, drawn if there are several."""
+        placement = self.placement(*sample_size(self._get_name(), flat_inputs))
+        return {"placement": placement, "interpolation": draw_interpolation(self.interpolation)}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """One input of the sample, resized and padded."""
+        placement = params["placement"]
+        resized = resize_input(inpt, placement.content, params["interpolation"], antialias=self.antialias)
+        return pad_input(resized, placement, self.fill, self.mask_fill)
+
+    def inverse(self, sample: Any, source_size: Size) -> Any:
+        """Boxes, keypoints, masks, images and video on the canvas, taken back to the image that was letterboxed.
+
+        What lies in the padding is cut off. Like every v2 transform it takes any nesting of dicts, lists and tuples and leaves the rest alone; plain
+        tensors count as images, so wrap found boxes in ``tv_tensors.BoundingBoxes``.
+
+        Args:
+            sample: on the canvas of this letterbox.
+            source_size: (height, width) of the source image in pixels, or one int for a square.
+
+        Returns:
+            The same nesting, on a canvas of ``source_size``.
+
+        Raises:
+            ShapeError: the sample is not on the canvas that an image of ``source_size`` gets.
+        """
+        source = parse_size(source_size, argument="source_size")
+        back = _Unletterbox(self.placement(*source), source, first_interpolation(self.interpolation), antialias=self.antialias)
+        return back(sample)
+
+
+class _Unletterbox(v2.Transform):
+    """A crop of the content, and a resize to the source's size."""
+
+    def __init__(self, placement: Placement, source: tuple[int, int], interpolation: str, *, antialias: bool) -> None:
+        super().__init__()
+        self.placement = placement
+        self.source = source
+        self.interpolation = interpolation
+        self.antialias = antialias
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        canvas = sample_size(self._get_name(), flat_inputs)
+        if canvas != self.placement.canvas:
+            raise ShapeError(f"{self._get_name()}: expected a canvas of {self.placement.canvas} for a source of {self.source}, got {canvas}")
+        return {}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        content = F.crop(inpt, self.placement.top, self.placement.left, *self.placement.content)
+        return resize_input(content, self.source, self.interpolation, antialias=self.antialias)
+
+    def _get_name(self) -> str:
+        return "Letterbox.inverse"

@@ -1,0 +1,121 @@
+"""Padding to a shape: the canvas grows, no pixel changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as F
+
+from .._errors import ArgumentError, check_choice
+from .._sizes import POSITIONS, Placement, Size, parse_size, place, round_up_to_multiple
+from ._resizing import describe_arguments, sample_size
+
+Fill = float | Sequence[float]
+
+
+def parse_fill(fill: object) -> Fill:
+    """A number, or a tuple of one number for each channel; else ArgumentError."""
+    values = tuple(fill) if isinstance(fill, (list, tuple)) else (fill,)
+    if not values or not all(isinstance(value, (int, float)) for value in values):
+        raise ArgumentError(f"fill: expected a number, or one for each channel, got {fill!r}")
+    return values if isinstance(fill, (list, tuple)) else values[0]
+
+
+def parse_mask_fill(fill: object) -> int:
+    """A label; else ArgumentError."""
+    if not isinstance(fill, int):
+        raise ArgumentError(f"mask_fill: expected an int, got {fill!r}")
+    return fill
+
+
+def pad_input(inpt: Any, placement: Placement, fill: Fill, mask_fill: int) -> Any:
+    """One input of a sample on its canvas; the input itself if the canvas is no larger."""
+    if not any(placement.padding):
+        return inpt
+    return F.pad(inpt, placement.padding, fill=mask_fill if isinstance(inpt, tv_tensors.Mask) else fill)
+
+
+class PaddingTransform(v2.Transform):
+    """What the transforms that pad share: fills and a position. Subclasses say which canvas an image gets."""
+
+    def __init__(self, *, fill: Fill, mask_fill: int, position: str) -> None:
+        super().__init__()
+        check_choice("position", position, POSITIONS)
+        self.fill = parse_fill(fill)
+        self.mask_fill = parse_mask_fill(mask_fill)
+        self.position = position
+
+    def _canvas(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) after padding; nowhere smaller than before."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _canvas")
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """The placement on the canvas, from the size of the sample."""
+        size = sample_size(self._get_name(), flat_inputs)
+        return {"placement": place(size, self._canvas(*size), self.position)}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """One input of the sample, padded."""
+        return pad_input(inpt, params["placement"], self.fill, self.mask_fill)
+
+    def extra_repr(self) -> str:
+        """The arguments."""
+        return describe_arguments(self)
+
+
+class PadToSquare(PaddingTransform):
+    """Pads images, boxes, masks, keypoints and video to a square of their longer side.
+
+    Args:
+        fill: value of the new pixels, in the image's own range, or one for each channel.
+        mask_fill: label of the new pixels in masks.
+        position: "center", "top_left", "top_right", "bottom_left" or "bottom_right"; the odd pixel of a centred image goes below or right.
+
+    Raises:
+        ArgumentError: a fill that is not a number.
+        UnknownNameError: an unknown position.
+        ShapeError: on a sample without an image, or whose images, masks and boxes have several sizes.
+
+    Example:
+        >>> import torch
+        >>> PadToSquare()(torch.zeros(3, 20, 31)).shape
+        torch.Size([3, 31, 31])
+    """
+
+    def __init__(self, *, fill: Fill = 0, mask_fill: int = 0, position: str = "center") -> None:
+        super().__init__(fill=fill, mask_fill=mask_fill, position=position)
+
+    def _canvas(self, height: int, width: int) -> tuple[int, int]:
+        return max(height, width), max(height, width)
+
+
+class PadToMultiple(PaddingTransform):
+    """Pads images, boxes, masks, keypoints and video until each side is a multiple, as dense networks with a stride need it.
+
+    Args:
+        multiple: of both sides, in pixels, or (of the height, of the width).
+        fill: value of the new pixels, in the image's own range, or one for each channel.
+        mask_fill: label of the new pixels in masks.
+        position: "top_left" (the padding goes below and right, and coordinates stay), "center", "top_right", "bottom_left" or "bottom_right".
+
+    Raises:
+        SizeError: a multiple that is not positive or not whole.
+        ArgumentError: a fill that is not a number.
+        UnknownNameError: an unknown position.
+        ShapeError: on a sample without an image, or whose images, masks and boxes have several sizes.
+
+    Example:
+        >>> import torch
+        >>> PadToMultiple(32)(torch.zeros(3, 64, 70)).shape
+        torch.Size([3, 64, 96])
+    """
+
+    def __init__(self, multiple: Size, *, fill: Fill = 0, mask_fill: int = 0, position: str = "top_left") -> None:
+        super().__init__(fill=fill, mask_fill=mask_fill, position=position)
+        self.multiple = parse_size(multiple, argument="multiple")
+
+    def _canvas(self, height: int, width: int) -> tuple[int, int]:
+        return round_up_to_multiple(height, self.multiple[0]), round_up_to_multiple(width, self.multiple[1])

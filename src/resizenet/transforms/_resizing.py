@@ -1,0 +1,117 @@
+"""Resizing any kind of input of a sample to a size, with the faults of torchvision's kernels kept out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms import InterpolationMode, v2
+from torchvision.transforms.v2 import functional as F
+
+from .._errors import ArgumentError, ShapeError, check_choice
+from .._sizes import Size, parse_size
+from ..functional import INTERPOLATIONS, resize
+
+COORDINATES = tuple(getattr(tv_tensors, name) for name in ("BoundingBoxes", "KeyPoints") if hasattr(tv_tensors, name))  # KeyPoints came with torchvision 0.23
+
+
+def parse_interpolation(interpolation: object) -> str | tuple[str, ...]:
+    """A name, or the names to draw from; else UnknownNameError or ArgumentError."""
+    if not isinstance(interpolation, (list, tuple)):
+        check_choice("interpolation", interpolation, INTERPOLATIONS)
+        return str(interpolation)
+    if not interpolation:
+        raise ArgumentError("interpolation: expected a name or a list of names to draw from, got an empty list")
+    for name in interpolation:
+        check_choice("interpolation", name, INTERPOLATIONS)
+    return tuple(interpolation)
+
+
+def first_interpolation(interpolation: str | Sequence[str]) -> str:
+    """What evaluation uses: the only name, or the first."""
+    return interpolation if isinstance(interpolation, str) else interpolation[0]
+
+
+def draw_interpolation(interpolation: str | Sequence[str]) -> str:
+    """The only name, or one drawn with equal chances."""
+    return interpolation if isinstance(interpolation, str) else interpolation[int(torch.randint(len(interpolation), ()))]
+
+
+def resize_input(inpt: Any, size: tuple[int, int], interpolation: str, *, antialias: bool = True) -> Any:
+    """One image, video, mask, set of boxes or set of keypoints at ``size``; the input itself if it has that size.
+
+    - Tensors go through ``functional.resize``: torchvision's kernel gives wrong numbers for results one pixel wide (torch 2.15, CPU).
+    - Masks are taken at the nearest pixel centre, by index: torchvision shifts them by up to half a pixel against the image (its "nearest"
+      ignores the centres) and rounds integers beyond 2^24.
+    - Whole-numbered boxes and keypoints are rounded half up; torchvision truncates them.
+    """
+    if tuple(F.get_size(inpt)) == size:
+        return inpt
+    if isinstance(inpt, tv_tensors.Mask):
+        return tv_tensors.wrap(_resize_mask(inpt.as_subclass(Tensor), size), like=inpt)
+    if isinstance(inpt, COORDINATES) and not inpt.is_floating_point():
+        resized = F.resize(inpt.to(torch.float64), list(size))
+        return tv_tensors.wrap(resized.as_subclass(Tensor).add(0.5).floor().to(inpt.dtype), like=resized)
+    if isinstance(inpt, Tensor) and not isinstance(inpt, COORDINATES) and (inpt.is_floating_point() or inpt.dtype == torch.uint8):
+        return _resize_image(inpt, size, interpolation, antialias)
+    return F.resize(inpt, list(size), interpolation=InterpolationMode(interpolation), antialias=antialias)
+
+
+def _resize_image(image: Tensor, size: tuple[int, int], interpolation: str, antialias: bool) -> Tensor:
+    flat = image.as_subclass(Tensor).reshape(-1, *image.shape[-3:]) if image.ndim != 4 else image.as_subclass(Tensor)
+    out = resize(flat, size, interpolation=interpolation, antialias=antialias).reshape(*image.shape[:-2], *size)
+    return tv_tensors.wrap(out, like=image) if isinstance(image, tv_tensors.TVTensor) else out
+
+
+def _resize_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
+    rows, columns = (_nearest_pixels(before, after, mask.device) for before, after in zip(mask.shape[-2:], size, strict=True))
+    return mask[..., rows[:, None], columns]
+
+
+def _nearest_pixels(before: int, after: int, device: torch.device) -> Tensor:
+    """For each pixel after, the one before whose extent holds its centre (``resize_matrix``'s rule for "nearest-exact")."""
+    return (2 * torch.arange(after, device=device) + 1) * before // (2 * after)
+
+
+def sample_size(name: str, flat_inputs: list[Any]) -> tuple[int, int]:
+    """(height, width) of everything in the sample that has one; ShapeError if nothing has, or if they differ."""
+    try:
+        height, width = v2.query_size(flat_inputs)
+    except (TypeError, ValueError) as error:
+        raise ShapeError(f"{name}: expected a sample with images, masks and boxes of one size: {error}") from None
+    return height, width
+
+
+def describe_arguments(transform: v2.Transform) -> str:
+    """A transform's public attributes, as its constructor takes them."""
+    return ", ".join(f"{name}={value!r}" for name, value in vars(transform).items() if not name.startswith("_") and name != "training")
+
+
+class ResizingTransform(v2.Transform):
+    """What the transforms that resize share: a size, an interpolation, or several to draw from, and antialias."""
+
+    def __init__(self, size: Size, *, interpolation: str | Sequence[str], antialias: bool) -> None:
+        super().__init__()
+        self.size = parse_size(size)
+        self.interpolation = parse_interpolation(interpolation)
+        self.antialias = antialias
+
+    def _resized(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) after, of a sample that has (height, width) before; may draw."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _resized")
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """The (height, width) to resize to, from the size of the sample, and the interpolation, drawn if there are several."""
+        size = self._resized(*sample_size(self._get_name(), flat_inputs))
+        return {"size": size, "interpolation": draw_interpolation(self.interpolation)}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """One input of the sample, resized."""
+        return resize_input(inpt, params["size"], params["interpolation"], antialias=self.antialias)
+
+    def extra_repr(self) -> str:
+        """The arguments."""
+        return describe_arguments(self)

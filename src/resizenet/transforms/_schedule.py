@@ -1,0 +1,178 @@
+"""Image size over the course of training, as a pure function of progress."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
+from itertools import accumulate
+from typing import Any
+
+from .._errors import ArgumentError, check_choice, check_positive
+from .._sizes import Size, nearest_multiple, parse_size
+
+RULES = ("linear", "hold", "mix")
+
+
+@dataclass
+class ResolutionSchedule:
+    """Progress, from 0 to 1, to (height, width): the same on every rank and after every restart, for nothing is counted or drawn.
+
+    Make one with ``linear``, ``step``, ``stages``, ``cyclic`` or ``mix``; call it with the share of the training that is done.
+
+    Args:
+        rule: "linear" between the sizes at ``values``, "hold" the last of them, or "mix" them by weight.
+        sizes: each (height, width) in pixels, or one int for a square.
+        values: one for each size: the progress at which it is reached, rising from 0, or its weight in the mix.
+        multiple: both sides are multiples of it, the nearest, in pixels.
+        seed: of the mix.
+
+    Raises:
+        SizeError: a size that is not positive or not whole.
+        ArgumentError: sizes that are not multiples, values that do not fit the sizes, or, in a call, progress outside [0, 1].
+        UnknownNameError: an unknown rule.
+
+    Example:
+        >>> schedule = ResolutionSchedule.linear(128, 224, until=0.5, multiple=32)
+        >>> [schedule(epoch / 10)[0] for epoch in range(10)]
+        [128, 160, 160, 192, 192, 224, 224, 224, 224, 224]
+    """
+
+    rule: str
+    sizes: tuple[tuple[int, int], ...]
+    values: tuple[float, ...]
+    _: KW_ONLY
+    multiple: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_choice("rule", self.rule, RULES)
+        check_positive("multiple", self.multiple)
+        self.sizes = tuple(parse_size(size) for size in self.sizes)
+        self.values = tuple(self.values)
+        for size in self.sizes:
+            if any(side % self.multiple for side in size):
+                raise ArgumentError(f"multiple: expected a divisor of both sides of every size, got {self.multiple} and {size}")
+        if not self.sizes or len(self.sizes) != len(self.values):
+            raise ArgumentError(f"values: expected one for each size, got {len(self.values)} for {len(self.sizes)} sizes")
+        if self.rule == "mix":
+            self._check_weights()
+        else:
+            self._check_rising()
+
+    def _check_weights(self) -> None:
+        if not all(0 <= weight < math.inf for weight in self.values) or not sum(self.values) > 0:
+            raise ArgumentError(f"weights: expected numbers that are not negative, and one above 0, got {self.values}")
+
+    def _check_rising(self) -> None:
+        if self.values[0] != 0 or any(not before <= after <= 1 for before, after in zip(self.values, self.values[1:], strict=False)):
+            raise ArgumentError(f"progress: expected values that start at 0 and rise, up to 1 at most, got {self.values}")
+
+    @classmethod
+    def linear(cls, start: Size, end: Size, *, until: float = 1.0, multiple: int = 1) -> ResolutionSchedule:
+        """From ``start`` evenly to ``end``, which is reached at progress ``until`` and kept.
+
+        Args:
+            start: (height, width) in pixels, or one int for a square.
+            end: (height, width) in pixels, or one int for a square.
+            until: in (0, 1].
+            multiple: both sides are the nearest multiple of it, in pixels.
+        """
+        _check_progress("until", until)
+        return cls("linear", (parse_size(start), parse_size(end)), (0.0, until), multiple=multiple)
+
+    @classmethod
+    def step(cls, start: Size, end: Size, *, steps: int, until: float = 1.0, multiple: int = 1) -> ResolutionSchedule:
+        """``steps`` sizes, evenly from ``start`` to ``end``, held equally long until ``until``, from where ``end`` stays.
+
+        Args:
+            start: (height, width) in pixels, or one int for a square.
+            end: (height, width) in pixels, or one int for a square.
+            steps: how many sizes, at least 2.
+            until: in (0, 1].
+            multiple: both sides are the nearest multiple of it, in pixels.
+
+        Example:
+            >>> schedule = ResolutionSchedule.step(128, 224, steps=4, multiple=32)
+            >>> [schedule(progress)[0] for progress in (0, 0.25, 0.5, 0.75, 1)]
+            [128, 160, 192, 224, 224]
+        """
+        check_positive("steps", steps)
+        if steps < 2:
+            raise ArgumentError(f"steps: expected at least 2, got {steps}")
+        ramp = cls.linear(start, end, multiple=multiple)
+        _check_progress("until", until)
+        return cls(
+            "hold", tuple(ramp(index / (steps - 1)) for index in range(steps)), tuple(until * index / steps for index in range(steps)), multiple=multiple
+        )
+
+    @classmethod
+    def stages(cls, sizes: Mapping[float, Size]) -> ResolutionSchedule:
+        """Each size from its progress on, as in ``{0: 128, 0.4: 160, 0.8: 224}``."""
+        return cls("hold", tuple(parse_size(size) for size in sizes.values()), tuple(sizes))
+
+    @classmethod
+    def cyclic(cls, low: Size, high: Size, *, cycles: int, multiple: int = 1) -> ResolutionSchedule:
+        """``cycles`` times evenly from ``low`` to ``high``, so that training ends with ``high``.
+
+        Args:
+            low: (height, width) in pixels, or one int for a square.
+            high: (height, width) in pixels, or one int for a square.
+            cycles: how often.
+            multiple: both sides are the nearest multiple of it, in pixels.
+        """
+        check_positive("cycles", cycles)
+        knots = [(index + end) / cycles for index in range(cycles) for end in (0, 1)]
+        return cls("linear", (parse_size(low), parse_size(high)) * cycles, tuple(knots), multiple=multiple)
+
+    @classmethod
+    def mix(cls, sizes: Mapping[Size, float], *, seed: int = 0) -> ResolutionSchedule:
+        """A size at random at every progress, by its weight (Hoffer et al. 2019, "Mix & Match", section 4).
+
+        Equal progress gives equal sizes, on every rank and in every run with that seed.
+
+        Args:
+            sizes: (height, width) in pixels, or one int for a square, to weight, as in ``{32: 0.3, 48: 0.2, 24: 0.3, 16: 0.2}``.
+            seed: another one gives other draws.
+        """
+        return cls("mix", tuple(parse_size(size) for size in sizes), tuple(sizes.values()), seed=seed)
+
+    def __call__(self, progress: float) -> tuple[int, int]:
+        """(height, width) in pixels when ``progress``, from 0 to 1, of the training is done."""
+        if not 0 <= progress <= 1:
+            raise ArgumentError(f"progress: expected a number in [0, 1], got {progress!r}")
+        if self.rule == "mix":
+            return self._drawn(progress)
+        last = bisect_right(self.values, progress) - 1
+        if self.rule == "hold" or last + 1 == len(self.values):
+            return self.sizes[last]
+        share = (progress - self.values[last]) / (self.values[last + 1] - self.values[last])
+        height, width = (nearest_multiple(a + share * (b - a), self.multiple) for a, b in zip(self.sizes[last], self.sizes[last + 1], strict=True))
+        return height, width
+
+    def _drawn(self, progress: float) -> tuple[int, int]:
+        """By a number in [0, 1) that is a hash of the seed and the progress: torch's generators keep only 32 bits of a seed."""
+        digest = hashlib.blake2b(f"{self.seed} {float(progress)!r}".encode(), digest_size=6).digest()
+        bounds = list(accumulate(self.values))
+        return self.sizes[bisect_right(bounds, int.from_bytes(digest, "big") / 2**48 * bounds[-1])]
+
+    @property
+    def largest(self) -> tuple[int, int]:
+        """The (height, width) of the largest area that the schedule reaches."""
+        return max(self.sizes, key=math.prod)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The arguments, as plain values that survive JSON."""
+        return {**vars(self), "sizes": [list(size) for size in self.sizes], "values": list(self.values)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Become the schedule that ``state_dict`` described."""
+        loaded = ResolutionSchedule(**state)
+        vars(self).update(vars(loaded))
+
+
+def _check_progress(argument: str, value: float) -> None:
+    if not 0 < value <= 1:
+        raise ArgumentError(f"{argument}: expected a progress in (0, 1], got {value!r}")
