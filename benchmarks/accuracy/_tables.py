@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from benchmarks._markdown import markdown
 
 RESULTS = Path(__file__).parents[1] / "results" / "accuracy"
 SCHEMA = 1
@@ -26,13 +27,6 @@ def load(experiment: str, results: Path = RESULTS) -> dict[str, list[Record]]:
     if not arms:
         raise SystemExit(f"{results / experiment}: no results yet")
     return dict(arms)
-
-
-def markdown(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A table; every column but the first is right-aligned."""
-    header = list(header)
-    lines = [header, [":--", *["--:"] * (len(header) - 1)], *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
 def spread(values: list[float]) -> str:

@@ -17,10 +17,9 @@ from rich.table import Table
 import resizenet as rn
 
 from . import _models, _resizer, _transforms
+from ._tables import HEADER, RESULTS, SCHEMA, cells
 
-RESULTS = Path(__file__).parents[1] / "results" / "throughput"
 SUITES = {"models": _models.suite, "resizer": _resizer.suite, "transforms": _transforms.suite}
-SCHEMA = 1
 
 
 def _device_name(device: torch.device) -> str:
@@ -32,18 +31,12 @@ def _device_name(device: torch.device) -> str:
 
 
 def print_table(rows: list[dict[str, object]], console: Console) -> None:
-    """Every row, and how many times as fast as the peer's best row of the same task, case, dtype and batch it is."""
-    keys = ("task", "case", "dtype", "batch")
+    """Every row, and how it compares with the peer's best row of the same setting."""
     table = Table()
-    for column in (*keys, "who", "mode", "layout", "ms", "quartiles", "x peer", "peak MB", "x peer"):
+    for column in HEADER:
         table.add_column(column)
     for row in rows:
-        peers = [other for other in rows if other["peer"] and all(other[key] == row[key] for key in keys)]
-        best = min(other["median_s"] for other in peers)
-        quartiles = f"{1e3 * row['quartile_low_s']:.1f}-{1e3 * row['quartile_high_s']:.1f}"
-        memory = [f"{row['peak_bytes'] / 1e6:.0f}", f"{row['peak_bytes'] / peers[0]['peak_bytes']:.2f}"] if "peak_bytes" in row else ["", ""]
-        settings = [str(row[key]) for key in (*keys, "who", "mode", "layout")]
-        table.add_row(*settings, f"{1e3 * row['median_s']:.1f}", quartiles, f"{best / row['median_s']:.2f}", *memory)
+        table.add_row(*cells(row, rows))
     console.print(table)
 
 
@@ -62,7 +55,7 @@ def run(options: argparse.Namespace) -> None:
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "torchvision": torchvision.__version__, "resizenet": rn.__version__},
         "rows": rows,
     }
-    print_table(rows, Console(width=160))
+    print_table(rows, Console(width=180))
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
         file = options.out / f"{options.suite}-{device.type}{'-quick' if options.quick else ''}.json"

@@ -1,0 +1,41 @@
+"""The committed results are whole, and the docs' tables can be made from them."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
+ACCURACY = sorted((RESULTS / "accuracy").rglob("*.json"))
+THROUGHPUT = sorted((RESULTS / "throughput").glob("*.json"))
+
+
+def name(file: Path) -> str:
+    return file.stem
+
+
+def test_there_are_results() -> None:
+    assert len(ACCURACY) > 10
+    assert THROUGHPUT
+
+
+@pytest.mark.parametrize("file", ACCURACY, ids=name)
+def test_an_accuracy_record_is_of_its_last_epoch_and_says_where_it_comes_from(file: Path) -> None:
+    record = json.loads(file.read_text())
+    assert record["schema"] == 1
+    assert record["accuracy"] == record["curve"][-1]["accuracy"]
+    assert [epoch["epoch"] for epoch in record["curve"]] == list(range(1, record["recipe"]["epochs"] + 1))
+    assert record["experiment"] == file.parent.name
+    assert {"command", "device", "date", "commit", "versions", "params", "macs", "seconds"} <= set(record)
+
+
+@pytest.mark.parametrize("file", THROUGHPUT, ids=name)
+def test_a_throughput_record_has_a_peer_for_every_row_and_says_where_it_comes_from(file: Path) -> None:
+    record = json.loads(file.read_text())
+    assert record["schema"] == 1
+    assert {"command", "device", "date", "commit", "versions"} <= set(record)
+    for row in record["rows"]:
+        setting = [row[key] for key in ("task", "case", "dtype", "batch")]
+        assert any(other["peer"] for other in record["rows"] if [other[key] for key in ("task", "case", "dtype", "batch")] == setting)
+        assert 0 < row["quartile_low_s"] <= row["median_s"] <= row["quartile_high_s"] < math.inf
