@@ -197,7 +197,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="CIFAR-10 as an .npz or as torchvision's folder (default: scikit-learn's digits)")
     parser.add_argument("--epochs", type=int, default=6, help="for every arm (default: %(default)s)")
-    parser.add_argument("--images", type=int, default=10_000, help="at most so many training images (default: %(default)s)")
+    parser.add_argument("--images", type=int, default=5_000, help="at most so many training images (default: %(default)s)")
     parser.add_argument("--batch-size", type=int, default=64, help="images per step (default: %(default)s)")
     parser.add_argument("--lr", type=float, default=0.05, help="peak learning rate (default: %(default)s)")
     parser.add_argument("--resizer-lr", type=float, help="peak learning rate of the resizers (default: a tenth of --lr)")
