@@ -83,13 +83,14 @@ def load_cifar10(path: Path) -> Images:
 
 
 def load(data: Path | None, limit: int) -> Images:
-    """The images, at most ``limit`` for training; one clear line when they cannot be read."""
+    """The images, at most ``limit`` for training and for the test; one clear line when they cannot be read."""
     try:
         images = load_digits() if data is None else load_cifar10(data)
     except Exception as error:  # whatever a missing or broken file raises: it is the user's to mend
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SystemExit(f"demo: cannot read CIFAR-10 from {data}: {reason}; expected an .npz or the folder that holds cifar-10-batches-py") from None
-    images.x_train, images.y_train = images.x_train[:limit], images.y_train[:limit]
+    for name in ("x_train", "y_train", "x_test", "y_test"):
+        setattr(images, name, getattr(images, name)[:limit])
     return images
 
 
@@ -117,7 +118,7 @@ def train(arm: Arm, images: Images, options: argparse.Namespace, progress: Progr
     """SGD with a one-cycle learning rate; the same seed, order of images and number of steps for every arm."""
     device = torch.device(options.device)
     torch.manual_seed(options.seed)
-    model = arm.model = arm.make().to(device)
+    model = arm.model = arm.make().to(device, memory_format=torch.channels_last)
     before_train, before_eval = (arm.policy.train(), arm.policy.eval()) if arm.policy else (nn.Identity(), nn.Identity())
     torch.manual_seed(options.seed)
     groups = model.parameter_groups(options.lr, resizer_lr=options.resizer_lr) if isinstance(model, rn.ResizedModel) else model.parameters()
@@ -131,13 +132,15 @@ def train(arm: Arm, images: Images, options: argparse.Namespace, progress: Progr
         model.train()
         for batch in torch.randperm(len(images.x_train))[: steps * options.batch_size].view(steps, -1):
             x, y = images.x_train[batch].to(device), images.y_train[batch].to(device)
-            loss = F.cross_entropy(model(before_train(x)), y)
+            with torch.autocast(device.type, torch.bfloat16, enabled=options.bf16):
+                loss = F.cross_entropy(model(before_train(x)), y)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
             progress.advance(bar)
-        arm.curve.append(accuracy(model, before_eval, images, device))
+        with torch.autocast(device.type, torch.bfloat16, enabled=options.bf16):
+            arm.curve.append(accuracy(model, before_eval, images, device))
     arm.seconds = time.perf_counter() - start
 
 
@@ -156,14 +159,15 @@ def print_table(arms: list[Arm], images: Images, console: Console) -> None:
         title=f"{images.name}, {images.size}x{images.size} px, {len(images.x_train):,} training images, epoch {len(arms[0].curve)}",
         box=box.SIMPLE,
         pad_edge=False,
+        collapse_padding=True,
     )
-    for column in ("", "input", "last map", "M MACs", "params", "s", "accuracy"):
+    for column in ("", "input", "last map", "M MACs", "M params", "s", "accuracy"):
         table.add_column(column, justify="right" if column else "left", no_wrap=True)
     for arm in arms:
         size = arm.policy.eval_size[0] if arm.policy else images.size
         found = rn.report(arm.model, size)
         last_map = "x".join(map(str, found.final.output_map))
-        counts = (f"{found.macs / 1e6:,.1f}", f"{found.params / 1e6:.2f} M")
+        counts = (f"{found.macs / 1e6:,.1f}", f"{found.params / 1e6:.2f}")
         table.add_row(arm.name, f"{size} px", last_map, *counts, f"{arm.seconds:.0f}", f"{arm.curve[-1]:.1f} %")
     table.caption = "resnet18 three times, then a resnet20 with projection shortcuts on images of half the size"
     console.print(table)
@@ -192,17 +196,25 @@ def draw(arms: list[Arm], images: Images, out: Path) -> None:
     figure.savefig(out, dpi=120)
 
 
+def computes_in_bf16(device: str) -> bool:
+    """Whether bfloat16 is fast on ``device``, rather than emulated; where torch cannot tell, it is taken not to be."""
+    if device.startswith("cuda"):
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(getattr(torch.cpu, "get_capabilities", dict)().get("avx512_bf16"))
+
+
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="CIFAR-10 as an .npz or as torchvision's folder (default: scikit-learn's digits)")
     parser.add_argument("--epochs", type=int, default=6, help="for every arm (default: %(default)s)")
-    parser.add_argument("--images", type=int, default=5_000, help="at most so many training images (default: %(default)s)")
+    parser.add_argument("--images", type=int, default=5_000, help="at most so many, for training and for the test (default: %(default)s)")
     parser.add_argument("--batch-size", type=int, default=64, help="images per step (default: %(default)s)")
     parser.add_argument("--lr", type=float, default=0.05, help="peak learning rate (default: %(default)s)")
     parser.add_argument("--resizer-lr", type=float, help="peak learning rate of the resizers (default: a tenth of --lr)")
     parser.add_argument("--seed", type=int, default=0, help="of weights, shuffling and crops (default: %(default)s)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda (default: %(default)s)")
+    parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, help="bfloat16 autocast (default: from 32 px on, where the device computes in it)")
     parser.add_argument("--out", type=Path, default=Path("demo.png"), help="where the picture goes (default: %(default)s)")
     options = parser.parse_args()
     for name in ("epochs", "images", "batch_size"):
@@ -220,6 +232,8 @@ def main() -> None:
     options = parse()
     console = Console()
     images = load(options.data, options.images)
+    if options.bf16 is None:
+        options.bf16 = images.size >= 32 and computes_in_bf16(options.device)
     console.print(str(rn.report(torchvision.models.resnet18(num_classes=10), images.size)), highlight=False)
     console.print()
     arms = make_arms(images.size)

@@ -82,7 +82,7 @@ class _Affine(nn.Module):
         self.register_buffer("shift", rearrange((norm.bias - norm.running_mean * scale).detach(), "c -> c 1 1"))
 
     def forward(self, resized: Tensor, features: Tensor) -> Tensor:
-        return resized * self.scale.to(resized.dtype) + self.shift.to(resized.dtype)
+        return torch.addcmul(self.shift.to(resized.dtype), resized, self.scale.to(resized.dtype))
 
 
 class _GroupAffine(nn.Module):
@@ -101,7 +101,8 @@ class _GroupAffine(nn.Module):
         variance, mean = (repeat(moment, "b g -> b (g c)", c=norm.num_channels // norm.num_groups) for moment in (variance, mean))
         scale = norm.weight * (variance + norm.eps).rsqrt()
         shift = norm.bias - mean * scale
-        return resized * rearrange(scale, "b c -> b c 1 1").to(resized.dtype) + rearrange(shift, "b c -> b c 1 1").to(resized.dtype)
+        scale, shift = (rearrange(term, "b c -> b c 1 1").to(resized.dtype) for term in (scale, shift))
+        return torch.addcmul(shift, resized, scale)
 
 
 class _NoNorm(nn.Module):
@@ -115,19 +116,20 @@ class _Phases(nn.Module):
     def __init__(self, convolution: nn.Conv2d) -> None:
         super().__init__()
         out_channels, in_channels, kernel, _ = convolution.weight.shape
-        weight = convolution.weight.new_zeros(out_channels, 2, 2, in_channels, kernel + 1, kernel + 1)
+        weight = convolution.weight.new_zeros(2, 2, out_channels, in_channels, kernel + 1, kernel + 1)
         for row in range(2):
             for column in range(2):
-                weight[:, row, column, :, row : row + kernel, column : column + kernel] = convolution.weight.detach()
+                weight[row, column, :, :, row : row + kernel, column : column + kernel] = convolution.weight.detach()
         self.margin = kernel // 2
-        self.weight = nn.Parameter(rearrange(weight, "o y x i h w -> (o y x) i h w"))
-        self.bias = nn.Parameter(repeat(convolution.bias.detach(), "o -> (o y x)", y=2, x=2))  # type: ignore[union-attr]  # the tail has one
+        self.weight = nn.Parameter(rearrange(weight, "y x o i h w -> (y x o) i h w"))
+        self.bias = nn.Parameter(repeat(convolution.bias.detach(), "o -> (y x o)", y=2, x=2))  # type: ignore[union-attr]  # the tail has one
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[2:]
-        even = F.pad(x, (0, width % 2, 0, height % 2))
+        even = F.pad(x, (0, width % 2, 0, height % 2)) if height % 2 or width % 2 else x  # a pad by nothing copies
         phases = F.conv2d(even, self.weight, self.bias, stride=2, padding=self.margin)
-        return F.pixel_shuffle(phases, 2)[:, :, :height, :width]
+        pixels = rearrange(phases, "b (y x o) h w -> b (h y) (w x) o", y=2, x=2)  # channels last: each row of a block moves as a whole
+        return rearrange(pixels, "b h w o -> b o h w")[:, :, :height, :width]
 
 
 def _behind_resize(norm: nn.Module) -> nn.Module:
