@@ -169,3 +169,13 @@ def schedules(draw: st.DrawFn) -> ResolutionSchedule:
             ]
         )
     )
+
+
+@st.composite
+def odd_filters(draw: st.DrawFn) -> Tensor:
+    """(O, I, k, k) with odd k up to 9, in both formats and every float dtype."""
+    k = draw(st.sampled_from([1, 3, 5, 7, 9]))
+    shape = (draw(st.integers(1, 4)), draw(st.integers(1, 3)), k, k)
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**16)))
+    weight = torch.randn(shape, generator=generator, dtype=torch.float64).to(draw(st.one_of(float_dtypes, half_dtypes)))
+    return weight.contiguous(memory_format=draw(memory_formats))

@@ -5,7 +5,7 @@ from ._errors import ArgumentError, CheckpointError, DtypeError, ResizenetError,
 from .geometry import GeometryReport, report
 from .models import create_model, list_models
 from .resizers import FixedResizer, LaplacianResizer, LinearResizer, ResizedModel, Resizer
-from .surgery import adapt
+from .surgery import adapt, adapt_to_resolution
 
 __version__ = "0.1.0.dev0"
 
@@ -26,6 +26,7 @@ __all__ = [
     "UnsupportedModelError",
     "__version__",
     "adapt",
+    "adapt_to_resolution",
     "create_model",
     "functional",
     "list_models",

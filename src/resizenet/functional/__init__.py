@@ -1,7 +1,9 @@
 """Stateless tensor functions: resizing, and the filters that go with it."""
 
+from ._crop_resize import crop_resize
 from ._filter import resize_filter
+from ._fold import fold_upscale
 from ._matrix import INTERPOLATIONS, resize_matrix
 from ._resize import resize
 
-__all__ = ["INTERPOLATIONS", "resize", "resize_filter", "resize_matrix"]
+__all__ = ["INTERPOLATIONS", "crop_resize", "fold_upscale", "resize", "resize_filter", "resize_matrix"]

@@ -22,24 +22,49 @@ def _cubic(distance: Tensor, a: float) -> Tensor:
     return torch.where(d <= 1, near, torch.where(d < 2, far, torch.zeros_like(d)))
 
 
-def _antialiased(positions: Tensor, in_size: int, scale: float, interpolation: str) -> Tensor:
-    """The kernel widened by the downscale factor, renormalised where it leaves the image (PIL's rule)."""
-    pixels = torch.arange(in_size, dtype=positions.dtype, device=positions.device)
-    distance = (pixels - positions[:, None]) / max(scale, 1.0)
+def _antialiased(positions: Tensor, pixels: Tensor, length: Tensor, scale: Tensor, interpolation: str) -> Tensor:
+    """The kernel widened by the downscale factor, renormalised where it leaves the box (PIL's rule)."""
+    distance = (pixels[..., None, :] - positions[..., None]) / scale.clamp(min=1)[..., None, None]
     weights = _triangle(distance) if interpolation == "bilinear" else _cubic(distance, a=-0.5)  # a as in PIL
-    return weights / weights.sum(1, keepdim=True)
+    inside = (pixels >= 0) & (pixels < length[..., None])
+    weights = torch.where(inside[..., None, :], weights, 0.0)
+    return weights / weights.sum(-1, keepdim=True)
 
 
-def _interpolating(positions: Tensor, in_size: int, interpolation: str) -> Tensor:
-    """The kernel at unit width, pixels beyond the border replaced by the nearest one (OpenCV's rule)."""
+def _interpolating(positions: Tensor, interpolation: str) -> tuple[Tensor, Tensor]:
+    """The pixels that each position reads (..., out, taps) and their weights, with the kernel at unit width."""
     reach = 1 if interpolation == "bilinear" else 2
-    base = positions.floor()
-    taps = base[:, None] + torch.arange(1 - reach, reach + 1, dtype=positions.dtype, device=positions.device)  # (out, taps)
-    distance = taps - positions[:, None]
+    taps = positions.floor()[..., None] + torch.arange(1 - reach, reach + 1, dtype=positions.dtype, device=positions.device)
+    distance = taps - positions[..., None]
     weights = _triangle(distance) if interpolation == "bilinear" else _cubic(distance, a=-0.75)  # a as in OpenCV
-    columns = taps.clamp(0, in_size - 1).long()
-    matrix = positions.new_zeros(positions.shape[0], in_size)
-    return matrix.scatter_add(1, columns, weights)
+    return taps.long(), weights
+
+
+def box_matrix(start: Tensor, length: Tensor, in_size: int, out_size: int, *, interpolation: str, antialias: bool) -> Tensor:
+    """The matrices that cut boxes out of one axis and resize them: float64 (..., out_size, in_size), whose rows sum to 1.
+
+    Args:
+        start: (...), the first pixel of each box, int64.
+        length: (...), of each box in pixels, int64; no box leaves the axis.
+        in_size: length of the axis, in pixels.
+        out_size: length of each result, in pixels.
+        interpolation: "nearest-exact", "bilinear" or "bicubic".
+        antialias: widen the kernel when a box shrinks.
+    """
+    device = start.device
+    scale = length.double() / out_size
+    positions = (torch.arange(out_size, dtype=torch.float64, device=device) + 0.5) * scale[..., None] - 0.5  # pixels of the box under the output's centres
+    if antialias and interpolation != "nearest-exact":
+        pixels = torch.arange(in_size, device=device) - start[..., None]  # counted from the start of the box
+        return _antialiased(positions, pixels, length, scale, interpolation)
+    if interpolation == "nearest-exact":
+        centres = 2 * torch.arange(out_size, device=device) + 1  # in halves of an output pixel, whole numbers: ties stay exact
+        taps = (centres * length[..., None] // (2 * out_size))[..., None]
+        weights = positions.new_ones(taps.shape)
+    else:
+        taps, weights = _interpolating(positions, interpolation)
+    nearest = torch.minimum(taps.clamp(min=0), length[..., None, None] - 1)  # pixels beyond the border: OpenCV's rule
+    return weights.new_zeros(*positions.shape, in_size).scatter_add(-1, start[..., None, None] + nearest, weights)
 
 
 def resize_matrix(
@@ -83,14 +108,6 @@ def resize_matrix(
     check_positive("in_size", in_size)
     check_positive("out_size", out_size)
     check_choice("interpolation", interpolation, INTERPOLATIONS)
-    scale = in_size / out_size
-    positions = (torch.arange(out_size, dtype=torch.float64, device=device) + 0.5) * scale - 0.5  # input pixels under the output's centres
-    if interpolation == "nearest-exact":
-        matrix = positions.new_zeros(out_size, in_size)
-        centres = 2 * torch.arange(out_size, device=device) + 1  # in halves of an output pixel, whole numbers: ties stay exact
-        matrix = matrix.scatter(1, (centres * in_size // (2 * out_size))[:, None], 1.0)
-    elif antialias:
-        matrix = _antialiased(positions, in_size, scale, interpolation)
-    else:
-        matrix = _interpolating(positions, in_size, interpolation)
+    start, length = (torch.full((), pixels, device=device) for pixels in (0, in_size))
+    matrix = box_matrix(start, length, in_size, out_size, interpolation=interpolation, antialias=antialias)
     return matrix.to(dtype or torch.get_default_dtype())

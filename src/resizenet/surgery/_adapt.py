@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, TypeVar
+from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
-from .._errors import UnsupportedModelError, check_choice, check_positive
+from .._errors import check_choice, check_positive
 from .._sizes import Size, parse_size
-from ..functional import resize_filter
-from ._channels import change_channels
 from ._families import Family, family_of
+from ._stem import adapt_channels, adapt_stem, check_stem, submodule, unexpected
 
 _SMALL_STEM_UP_TO = 40  # px: a small stem keeps the last of four stages at 4x4 or more at 32 px, an ImageNet stem leaves 1x1
 _ONE_STRIDE_UP_TO = 95  # px: without the pool a 64 px image has the last map that 128 px have with it
-
-_Kind = TypeVar("_Kind", bound=nn.Module)
 
 
 def adapt(
@@ -32,16 +29,32 @@ def adapt(
 ) -> nn.Module:
     """The model with a stem that fits the input size, all other weights kept.
 
-    Everything that is not replaced survives: weights, dtype, device, train or eval mode, ``requires_grad``, hooks.
+    Everything that is not replaced survives: weights, padding, bias, dtype, device, train or eval mode, ``requires_grad``, hooks. The
+    first convolution and the classifier are edited, not replaced, so theirs survive too; a pool that is taken out leaves with its
+    hooks. New weights are new parameters: make the optimizer afterwards.
 
     Args:
-        model: torchvision's ResNet, ResNeXt or Wide ResNet, or ``resizenet.models.ResNet``.
-        input_size: (height, width) of the images in pixels, or one int for a square.
+        model: torchvision's ResNet, ResNeXt, Wide ResNet or DenseNet, ``resizenet.models.ResNet``, timm's ResNet family
+            (``timm.models.resnet``: deep stems, SE, blur pools and all else) or DenseNet, or a type that ``surgery.register_family`` was
+            told of.
+        input_size: (height, width) of the images in pixels, or one int for a square. It decides what "auto" means, nothing else.
         in_channels: channels of the images; as they are unless given.
         num_classes: a new, freshly initialised classifier; as it is unless given.
-        stem: "cifar" (3x3 convolution of stride 1, no pool), "no_pool" (the convolution as it is, no pool), "keep", or "auto":
-            by the shorter side, "cifar" up to 40 px, "no_pool" up to 95 px and "keep" from 96 px on.
-        stem_weights: of a new 3x3 convolution: "center" (the middle of the old filter) or "fresh" (Kaiming normal, fan_out).
+        stem: one of
+
+            - "cifar": the first convolution 3x3 with stride 1, no pool;
+            - "no_pool": the convolution as it is, no pool;
+            - "keep": as it is;
+            - "fold": the convolution at half its stride, with the filter that answers the image as the old one answers the image
+              upscaled by 2 (``functional.fold_upscale``: 7x7 of stride 2 becomes 5x5 of stride 1), the pool kept. A network trained on
+              64 px, fed 32 px, computes what it would on the same images upscaled to 64 px, away from the border;
+            - "auto": by the shorter side, "cifar" up to 40 px, "no_pool" up to 95 px, "keep" from 96 px on. The last of a ResNet's four
+              maps is then 4x4 at 32, 64 and 128 px, and never below 3x3 from 17 px on.
+
+            A pool with weights, as timm's ``replace_stem_pool``, is not taken out: it loses its stride and keeps its weights. Of a
+            stem of several convolutions the first is changed.
+        stem_weights: of the "cifar" stem's convolution: "center" (the middle of the old filter), "area" or "pinv"
+            (``functional.resize_filter``), or "fresh" (Kaiming normal, fan_out).
         channel_weights: of new input channels: "sum" (the sum of the old ones over their new number), "cycle" (the old ones in
             turn, scaled by old / new number) or "zero" (channels beyond the old ones start at zero).
         inplace: change the model itself instead of a copy.
@@ -50,39 +63,46 @@ def adapt(
         The adapted model: a copy, or ``model`` itself with ``inplace``.
 
     Raises:
-        UnsupportedModelError: a model of another family.
+        UnsupportedModelError: a model of another family, or a stem or classifier that cannot be changed in the wanted way; the message
+            says what to do instead, and nothing has changed.
         SizeError, ArgumentError, UnknownNameError: an argument outside its range.
 
     Example:
+        What 32 px do to a ResNet-50, and after it was adapted:
+
         >>> import torch, torchvision
-        >>> model = adapt(torchvision.models.resnet18(), 32, num_classes=10)
-        >>> model.conv1
+        >>> from resizenet import report
+        >>> model = torchvision.models.resnet50()
+        >>> report(model, 32).final.output_map
+        (1, 1)
+        >>> adapted = adapt(model, 32, num_classes=10)
+        >>> report(adapted, 32).final.output_map
+        (4, 4)
+        >>> adapted.conv1
         Conv2d(3, 64, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), bias=False)
-        >>> model(torch.rand(2, 3, 32, 32)).shape
+        >>> adapted(torch.rand(2, 3, 32, 32)).shape
         torch.Size([2, 10])
     """
     size = parse_size(input_size, argument="input_size")
-    check_choice("stem", stem, ("auto", "keep", "cifar", "no_pool"))
-    check_choice("stem_weights", stem_weights, ("center", "fresh"))
+    check_choice("stem", stem, ("auto", "keep", "cifar", "no_pool", "fold"))
+    check_choice("stem_weights", stem_weights, ("center", "area", "pinv", "fresh"))
     check_choice("channel_weights", channel_weights, ("sum", "cycle", "zero"))
     for name, value in {"in_channels": in_channels, "num_classes": num_classes}.items():
         if value is not None:
             check_positive(name, value)
     family = family_of(model)
-    _part(model, family.conv, nn.Conv2d)  # before anything is changed
+    stem = _auto_stem(min(size)) if stem == "auto" else stem
+    check_stem(model, family, stem, in_channels)  # before anything is changed
     if num_classes is not None:
-        _part(model, family.classifier, nn.Linear)
-    adapted: Any = model if inplace else copy.deepcopy(model)
-    _adapt_stem(adapted, family, _auto_stem(min(size)) if stem == "auto" else stem, stem_weights)
+        _classifier(model, family)
+    adapted = model if inplace else copy.deepcopy(model)
+    adapt_stem(adapted, family, stem, stem_weights)
     if in_channels is not None:
-        _adapt_channels(_part(adapted, family.conv, nn.Conv2d), in_channels, channel_weights)
-        if hasattr(adapted, "in_channels"):
-            adapted.in_channels = in_channels
+        adapt_channels(adapted, family, in_channels, channel_weights)
     if num_classes is not None:
-        _adapt_classifier(_part(adapted, family.classifier, nn.Linear), num_classes)
-        if hasattr(adapted, "num_classes"):
-            adapted.num_classes = num_classes
-    return adapted  # type: ignore[no-any-return]
+        _adapt_classifier(_classifier(adapted, family), num_classes)
+    _note(adapted, in_channels=in_channels, in_chans=in_channels, num_classes=num_classes)
+    return adapted
 
 
 def _auto_stem(side: int) -> str:
@@ -91,43 +111,13 @@ def _auto_stem(side: int) -> str:
     return "no_pool" if side <= _ONE_STRIDE_UP_TO else "keep"
 
 
-def _part(model: nn.Module, path: str, kind: type[_Kind]) -> _Kind:
-    try:
-        part = model.get_submodule(path)
-    except AttributeError:
-        part = None
-    if not isinstance(part, kind):
-        raise UnsupportedModelError(f"adapt: expected {type(model).__name__}.{path} to be a {kind.__name__}, got {type(part).__name__}; replace it by hand")
+def _classifier(model: nn.Module, family: Family) -> nn.Linear:
+    part = submodule(model, family.classifier)
+    if not isinstance(part, nn.Linear):
+        raise unexpected(model, family.classifier, "a Linear", part)
+    if not isinstance(part.weight, nn.Parameter):
+        raise unexpected(model, f"{family.classifier}.weight", "a Parameter", part.weight)
     return part
-
-
-def _adapt_stem(model: nn.Module, family: Family, stem: str, stem_weights: str) -> None:
-    if stem == "keep":
-        return
-    parent, _, pool = family.pool.rpartition(".")
-    holder = model.get_submodule(parent)
-    old = getattr(holder, pool, None)
-    if isinstance(old, nn.Module):
-        setattr(holder, pool, nn.Identity().train(old.training))
-    convolution = _part(model, family.conv, nn.Conv2d)
-    if stem == "cifar" and (convolution.kernel_size, convolution.stride) != ((3, 3), (1, 1)):
-        _set_weight(convolution, resize_filter(convolution.weight.detach(), 3, method="center"))
-        convolution.stride = (1, 1)
-        if stem_weights == "fresh":
-            nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
-
-
-def _adapt_channels(convolution: nn.Conv2d, in_channels: int, channel_weights: str) -> None:
-    if in_channels != convolution.in_channels:
-        _set_weight(convolution, change_channels(convolution.weight.detach(), in_channels, channel_weights))
-
-
-def _set_weight(convolution: nn.Conv2d, weight: Tensor) -> None:
-    """A new filter in the same module, so that its hooks and flags stay; the padding keeps an odd filter centred."""
-    convolution.weight = nn.Parameter(weight, requires_grad=convolution.weight.requires_grad)
-    convolution.in_channels = weight.shape[1]
-    convolution.kernel_size = (weight.shape[2], weight.shape[3])
-    convolution.padding = (weight.shape[2] // 2, weight.shape[3] // 2)
 
 
 def _adapt_classifier(classifier: nn.Linear, num_classes: int) -> None:
@@ -138,3 +128,10 @@ def _adapt_classifier(classifier: nn.Linear, num_classes: int) -> None:
         if old is not None:
             setattr(classifier, name, nn.Parameter(old.new_empty(num_classes, *old.shape[1:]), requires_grad=old.requires_grad))
     classifier.reset_parameters()
+
+
+def _note(model: Any, **values: int | None) -> None:
+    """Write the numbers where the model keeps them: ``in_channels`` (ours) or ``in_chans`` (timm's), and ``num_classes``."""
+    for name, value in values.items():
+        if value is not None and hasattr(model, name):
+            setattr(model, name, value)
