@@ -1,92 +1,112 @@
-"""python -m benchmarks.accuracy run EXPERIMENT --data PATH: one JSON file per arm and seed; finished runs are skipped."""
+"""python -m benchmarks.accuracy run EXPERIMENT --data PATH: one JSON file per arm and seed; finished runs are skipped, interrupted ones go on."""
 
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
-import platform
 import re
-import subprocess
-import time
-from dataclasses import asdict, replace
+import sys
 from pathlib import Path
 
 import torch
-import torchvision
+from accelerate import Accelerator
 from rich.progress import Progress
 
-import resizenet as rn
-
-from ._data import ImageData, load_cifar10
-from ._experiments import EXPERIMENTS, Arm, Experiment
-from ._tables import PAGES, RESULTS, SCHEMA, load, provenance
-from ._train import Recipe, train
-
-
-def _file_name(arm: str, seed: int) -> str:
-    return f"{re.sub(r'[^a-z0-9.]+', '-', arm.lower())}-seed{seed}.json"
+from ._checkpoint import FOLDER
+from ._experiment import Experiment
+from ._experiments import EXPERIMENTS
+from ._records import RESULTS, load
+from ._run import Budget, OutOfTime, Session, run_all
 
 
-def _environment(device: torch.device) -> dict[str, object]:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU {platform.machine()}, {torch.get_num_threads()} threads"
-    versions = {"python": platform.python_version(), "torch": torch.__version__, "torchvision": torchvision.__version__, "resizenet": rn.__version__}
-    return {"device": name, "versions": versions, "commit": commit, "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")}
+def _experiment(name: str, *, small: bool) -> Experiment:
+    if name not in EXPERIMENTS:
+        raise SystemExit(f"{name}: no such experiment; there are {', '.join(EXPERIMENTS)}")
+    experiment = EXPERIMENTS[name]
+    if small and experiment.small is None:
+        raise SystemExit(f"{name}: has no small version; leave out --small")
+    return experiment.small if small else experiment
 
 
-def run_one(experiment: Experiment, name: str, arm: Arm, recipe: Recipe, seed: int, data: ImageData, progress: Progress) -> dict[str, object]:
-    """Train one arm from one seed; the record that is written."""
-    torch.manual_seed(seed)
-    model = arm.make()
-    geometry = rn.report(model, experiment.input_size)
-    start = time.perf_counter()
-    curve = []
-    for record in train(model, data, recipe, seed, lambda model: experiment.watch(model, data), progress):
-        curve.append(record)
-        progress.console.print(f"{name} seed {seed} " + " ".join(f"{key} {value:.4g}" for key, value in record.items()))
-    images = recipe.epochs * (len(data.x_train) // recipe.batch_size) * recipe.batch_size
-    return {
-        "schema": SCHEMA,
-        "arm": name,
-        "seed": seed,
-        "recipe": asdict(recipe),
-        "accuracy": curve[-1]["accuracy"],
-        "curve": curve,
-        "seconds": time.perf_counter() - start,
-        "images_per_second": images / sum(record["seconds"] for record in curve),
-        "macs": geometry.macs,
-        "params": geometry.params,
-        **_environment(data.x_train.device),
-    }
+def _accelerator(device: str) -> Accelerator:
+    if device == "cuda" and not torch.cuda.is_available():
+        raise SystemExit("cuda: torch finds no such device here; take --device cpu")
+    torch.backends.cudnn.benchmark = True
+    return Accelerator(cpu=device == "cpu", mixed_precision="bf16")
+
+
+def _arms(experiment: Experiment, pattern: str | None) -> list[str]:
+    try:
+        arms = [name for name in experiment.arms if re.search(pattern or "", name)]
+    except re.error as error:
+        raise SystemExit(f"--arms {pattern}: not a regular expression ({error})") from None
+    if not arms:
+        raise SystemExit(f"--arms {pattern}: matches none of {'; '.join(experiment.arms)}")
+    return arms
 
 
 def run(options: argparse.Namespace) -> None:
-    """All arms of the first seed, then of the next."""
-    experiment = EXPERIMENTS[options.experiment]
-    device = torch.device(options.device)
-    data = load_cifar10(options.data).to(device)
-    folder = options.out / options.experiment
-    folder.mkdir(parents=True, exist_ok=True)
-    with Progress() as progress:
-        for seed in range(options.seeds):
-            for name, arm in experiment.arms.items():
-                file = folder / _file_name(name, seed)
-                if file.exists() or (options.arms and not re.search(options.arms, name)):
-                    continue
-                recipe = replace(Recipe(epochs=options.epochs or experiment.epochs), **arm.recipe)
-                record = run_one(experiment, name, arm, recipe, seed, data, progress)
-                command = f"python -m benchmarks.accuracy run {options.experiment} --device {options.device} --seeds {options.seeds} --epochs {recipe.epochs}"
-                partial = file.with_suffix(".partial")
-                partial.write_text(json.dumps({"experiment": options.experiment, "command": command, **record}, indent=1))
-                partial.replace(file)
+    """Train what has no result yet."""
+    budget = Budget(options.budget_minutes)
+    experiment = _experiment(options.experiment, small=options.small)
+    arms = _arms(experiment, options.arms)
+    seeds, epochs = options.seeds or experiment.seeds, options.epochs or experiment.epochs
+    accelerator = _accelerator(options.device)
+    data = experiment.load(options.data).to(accelerator.device)
+    flags = "".join(f" --{flag}" for flag in ("small", "compile") if getattr(options, flag))
+    name = options.experiment + ("-small" if options.small else "")
+    options.checkpoints.mkdir(parents=True, exist_ok=True)
+    (options.checkpoints / ".gitignore").write_text("*\n")
+    with Progress(disable=not accelerator.is_main_process) as progress:
+        session = Session(
+            name=name,
+            experiment=experiment,
+            data=data,
+            accelerator=accelerator,
+            progress=progress,
+            command=f"python -m benchmarks.accuracy run {options.experiment}{flags} --device {options.device} --seeds {seeds} --epochs {epochs}",
+            small=options.small,
+            results=options.out / name,
+            checkpoints=options.checkpoints,
+            budget=budget,
+            compiled=options.compile,
+        )
+        try:
+            run_all(session, arms, seeds, epochs)
+        except OutOfTime:
+            session.say(f"stopped within the {options.budget_minutes:g} minutes; the same command goes on from here")
+        except KeyboardInterrupt:
+            raise SystemExit("interrupted; the same command goes on from the last whole epoch") from None
+    accelerator.end_training()
+
+
+def show(options: argparse.Namespace) -> None:
+    """Every experiment, its arms and how many runs there are."""
+    for name, experiment in EXPERIMENTS.items():
+        for label, version in ((name, experiment), (f"{name} --small", experiment.small)):
+            if version is None:
+                continue
+            done = len(list((options.results / label.replace(" --", "-")).glob("*.json")))
+            print(f"{label}: {version.question} {version.epochs} epochs, {version.seeds} seeds, {done} of {len(version.arms) * version.seeds} runs")
+            for arm in version.arms:
+                print(f"    {arm}")
 
 
 def table(options: argparse.Namespace) -> None:
     """Print what has been measured."""
-    arms = load(options.experiment, options.results)
-    print(PAGES[options.experiment][0](arms))
+    from ._tables import page_of, provenance
+
+    _experiment(options.experiment, small=options.small)
+    name = options.experiment + ("-small" if options.small else "")
+    arms = load(name, options.results)
+    print(page_of(name).table(arms))
     print(provenance(arms))
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError(text)
+    return value
 
 
 def main() -> None:
@@ -94,21 +114,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__)
     commands = parser.add_subparsers(required=True)
     command = commands.add_parser("run", help="train what has no result yet")
-    command.add_argument("experiment", choices=sorted(EXPERIMENTS))
-    command.add_argument("--data", type=Path, required=True, help="CIFAR-10 as .npz, or a cifar-10-batches-py folder")
-    command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cuda or cpu (default: %(default)s)")
-    command.add_argument("--seeds", type=int, default=3, help="number of seeds (default: %(default)s)")
-    command.add_argument("--epochs", type=int, help="instead of the experiment's own")
+    command.add_argument("experiment", help="`list` shows them")
+    command.add_argument(
+        "--data", type=Path, required=True, help="CIFAR-10 as .npz or a cifar-10-batches-py folder; for Imagenette the folder of train/ and val/"
+    )
+    command.add_argument("--device", choices=("cuda", "cpu"), default="cuda" if torch.cuda.is_available() else "cpu", help="default: %(default)s")
+    command.add_argument("--seeds", type=_positive, help="how many, instead of the experiment's own number")
+    command.add_argument("--epochs", type=_positive, help="instead of the experiment's own")
+    command.add_argument("--budget-minutes", type=float, help="stop before an epoch that would not fit; the same command goes on later")
+    command.add_argument("--small", action="store_true", help="the version for a CPU, with results of its own")
     command.add_argument("--arms", help="only the arms whose name matches this regular expression")
+    command.add_argument("--compile", action="store_true", help="torch.compile the training step's model")
     command.add_argument("--out", type=Path, default=RESULTS, help="folder for the results (default: the repository's)")
-    command.set_defaults(run=run)
-    command = commands.add_parser("table", help="print the results as a table")
-    command.add_argument("experiment", choices=sorted(PAGES))
+    command.add_argument("--checkpoints", type=Path, default=FOLDER, help="folder for interrupted runs (default: in the repository, ignored by git)")
+    command.set_defaults(call=run)
+    command = commands.add_parser("list", help="the experiments and their arms")
     command.add_argument("--results", type=Path, default=RESULTS, help="folder of the results (default: the repository's)")
-    command.set_defaults(run=table)
+    command.set_defaults(call=show)
+    command = commands.add_parser("table", help="print the results as a table")
+    command.add_argument("experiment", help="`list` shows them")
+    command.add_argument("--small", action="store_true", help="of the version for a CPU")
+    command.add_argument("--results", type=Path, default=RESULTS, help="folder of the results (default: the repository's)")
+    command.set_defaults(call=table)
     options = parser.parse_args()
-    options.run(options)
+    options.call(options)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,32 +1,50 @@
-"""CIFAR-10 as tensors on a device, and its augmentation in batch."""
+"""Images as tensors on a device: CIFAR-10, and folders of images."""
 
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from einops import rearrange
+from PIL import Image
+from rich.progress import track
 from torch import Tensor
-from torch.nn import functional as F
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import v2
 
-MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)  # of the 50,000 training images
+import resizenet as rn
+
+CIFAR10 = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)  # mean and standard deviation of the 50,000 training images
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
 class ImageData:
-    """Images as (N, 3, H, W) uint8 and labels as (N,) int64, for training and for test."""
+    """Images as (N, 3, H, W) uint8 and labels as (N,) int64, for training and for test; or features, (N, D) floating point."""
 
     x_train: Tensor
     y_train: Tensor
     x_test: Tensor
     y_test: Tensor
+    mean: tuple[float, float, float] = CIFAR10[0]
+    std: tuple[float, float, float] = CIFAR10[1]
 
     def to(self, device: torch.device) -> ImageData:
         """The same data on another device."""
-        return ImageData(*(getattr(self, name).to(device) for name in ("x_train", "y_train", "x_test", "y_test")))
+        return replace(self, **{name: getattr(self, name).to(device) for name in ("x_train", "y_train", "x_test", "y_test")})
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) in [0, 255] -> float32 with mean 0 and standard deviation 1 over the data set; features stay as they are."""
+        if images.ndim != 4:
+            return images
+        mean, std = (torch.tensor(values, device=images.device)[:, None, None] for values in (self.mean, self.std))
+        return (images / 255 - mean) / std
 
 
 def load_cifar10(path: Path) -> ImageData:
@@ -36,14 +54,21 @@ def load_cifar10(path: Path) -> ImageData:
         SystemExit: with one line that says what is missing or broken.
     """
     try:
-        arrays = _from_folder(path) if path.is_dir() else dict(np.load(path))
-        x_train, y_train, x_test, y_test = (torch.from_numpy(arrays[name]) for name in ("x_train", "y_train", "x_test", "y_test"))
-    except (OSError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
+        arrays = _from_folder(path) if path.is_dir() else _from_npz(path)
+        train, test = (_checked(arrays[f"x_{part}"], arrays[f"y_{part}"]) for part in ("train", "test"))
+    except (OSError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile, zlib.error) as error:
         raise SystemExit(f"{path}: not CIFAR-10 as an .npz or a cifar-10-batches-py folder ({type(error).__name__}: {error})") from None
-    return ImageData(rearrange(x_train, "n h w c -> n c h w"), y_train.long(), rearrange(x_test, "n h w c -> n c h w"), y_test.long())
+    return ImageData(*train, *test)
 
 
-def _from_folder(path: Path) -> dict[str, np.ndarray]:
+def _from_npz(path: Path) -> Mapping[str, np.ndarray]:
+    arrays = np.load(path)
+    if not isinstance(arrays, Mapping):
+        raise ValueError("one array, not an archive of four")
+    return dict(arrays)
+
+
+def _from_folder(path: Path) -> Mapping[str, np.ndarray]:
     folder = path if (path / "test_batch").is_file() else path / "cifar-10-batches-py"
 
     def read(name: str) -> dict[bytes, object]:
@@ -60,20 +85,35 @@ def _from_folder(path: Path) -> dict[str, np.ndarray]:
     }
 
 
-def normalize(images: Tensor) -> Tensor:
-    """(N, 3, H, W) uint8 -> float32 with the training set's mean 0 and standard deviation 1."""
-    mean, std = (torch.tensor(values, device=images.device)[:, None, None] for values in (MEAN, STD))
-    return (images / 255 - mean) / std
+def _checked(images: np.ndarray, labels: np.ndarray) -> tuple[Tensor, Tensor]:
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (32, 32, 3) or len(images) == 0:
+        raise ValueError(f"images of {images.dtype} {images.shape}, expected uint8 (N, 32, 32, 3)")
+    labels = labels.reshape(-1)
+    if len(labels) != len(images) or labels.dtype.kind not in "iu" or not 0 <= labels.min() <= labels.max() <= 9:
+        raise ValueError(f"{len(labels)} labels of {labels.dtype} for {len(images)} images, expected as many, of 0 to 9")
+    return rearrange(torch.from_numpy(images), "n h w c -> n c h w").contiguous(), torch.from_numpy(labels).long()
 
 
-def crop_and_flip(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
-    """Pad with black, crop at random, flip half of them: one draw per image, (N, C, H, W) -> the same shape."""
-    count, _, height, width = images.shape
-    padded = F.pad(images, [padding] * 4)
-    top, left = (torch.randint(0, 2 * padding + 1, (count, 1), generator=generator).to(images.device) for _ in range(2))
-    flip = torch.rand(count, 1, generator=generator).to(images.device) < 0.5
-    columns = torch.arange(width, device=images.device)
-    rows = top + torch.arange(height, device=images.device)
-    columns = left + torch.where(flip, columns.flip(0), columns)
-    sample = torch.arange(count, device=images.device)[:, None, None]
-    return rearrange(padded[sample, :, rows[:, :, None], columns[:, None, :]], "n h w c -> n c h w")
+def load_folder(path: Path, size: int) -> ImageData:
+    """Images in train/CLASS/ and val/CLASS/, as Imagenette has them, resized to cover ``size`` and cropped to it in the centre.
+
+    Raises:
+        SystemExit: with one line that says what is missing or broken.
+    """
+    try:
+        train, test = ImageFolder(path / "train"), ImageFolder(path / "val")
+        if train.classes != test.classes or len(train.classes) > 10:
+            raise ValueError(f"{len(train.classes)} classes in train, {len(test.classes)} in val, expected the same, at most 10")
+        parts = [part for folder in (train, test) for part in _decode(folder, size)]
+    except (OSError, ValueError) as error:  # PIL's errors are OSErrors
+        raise SystemExit(f"{path}: not a folder of images in train/CLASS/ and val/CLASS/ ({type(error).__name__}: {error})") from None
+    return ImageData(*parts, *IMAGENET)
+
+
+def _decode(folder: ImageFolder, size: int) -> tuple[Tensor, Tensor]:
+    fit = v2.Compose([v2.PILToTensor(), rn.transforms.UpscalePolicy(size).eval()])
+    images = torch.empty(len(folder), 3, size, size, dtype=torch.uint8)
+    for i, (file, _) in enumerate(track(folder.samples, Path(folder.root).name, transient=True)):
+        with Image.open(file) as image:
+            images[i] = fit(image.convert("RGB"))
+    return images, torch.tensor(folder.targets)

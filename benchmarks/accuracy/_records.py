@@ -1,0 +1,40 @@
+"""The records of finished runs: one JSON file per arm and seed."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parents[1] / "results" / "accuracy"
+SCHEMA = 1  # records of the first harness lack "small", "finish", "peak_memory_bytes", "processes" and "compiled"
+
+Record = dict[str, Any]
+
+
+def read_record(file: Path) -> Record:
+    """One record.
+
+    Raises:
+        SystemExit: with one line for a file that is not a record, or one of another schema.
+    """
+    try:
+        record = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"{file}: not a result ({type(error).__name__}: {error})") from None
+    schema = record.get("schema") if isinstance(record, dict) else None
+    if schema != SCHEMA:
+        raise SystemExit(f"{file}: schema {schema!r} where {SCHEMA} is expected; run it again")
+    return record
+
+
+def load(experiment: str, results: Path = RESULTS) -> dict[str, list[Record]]:
+    """The records of an experiment by arm, in the order of the seeds; one clear line for a file of another schema or none at all."""
+    arms: dict[str, list[Record]] = defaultdict(list)
+    for file in sorted((results / experiment).glob("*.json")):
+        record = read_record(file)
+        arms[record["arm"]].append(record)
+    if not arms:
+        raise SystemExit(f"{results / experiment}: no results yet")
+    return {arm: sorted(records, key=lambda record: record["seed"]) for arm, records in arms.items()}
