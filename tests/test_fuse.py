@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from resizenet import LinearResizer, Resizer
+from resizenet import ArgumentError, LinearResizer, Resizer, UnknownNameError
 from resizenet.resizers import _fused, _linear
 from strategies import Resizing, resizings
 
@@ -101,3 +101,24 @@ def test_a_fused_wrapped_model_is_a_copy_that_gives_the_same_logits() -> None:
     torch.testing.assert_close(fused(x), wrapped(x), **FLOAT64)
     assert fused.model is not wrapped.model
     assert wrapped.strip() == (wrapped.resizer, wrapped.model)
+
+
+def test_kernels_are_left_out_where_they_do_not_apply() -> None:
+    resizer, x = randomised(Resizer((7, 11))), torch.rand(2, 3, 14, 22, dtype=torch.float64)
+    assert resizer.fuse().halving is None
+    fused = resizer.fuse(kernels="auto")
+    assert fused.halving is not None
+    torch.testing.assert_close(fused(x), resizer(x), **FLOAT64)
+    for other in (Resizer(8, norm="group"), Resizer(8, channels=8), Resizer(8, interpolation="bicubic")):
+        assert other.fuse(kernels="auto").halving is None
+
+
+def test_kernels_that_were_demanded_are_not_silently_left_out() -> None:
+    with pytest.raises(ArgumentError, match="kernels='always' is not for this call: "):
+        Resizer(8).fuse(kernels="always")(torch.rand(1, 3, 16, 16))
+    with pytest.raises(ArgumentError, match=r"kernels='always' is not for this network: expected norm='batch' or 'none', got 'group'"):
+        Resizer(8, norm="group").fuse(kernels="always")
+    with pytest.raises(ArgumentError, match=r"kernels='always' is not for this network: expected channels=16 or 32, got 8"):
+        Resizer(8, channels=8).fuse(kernels="always")
+    with pytest.raises(UnknownNameError, match="kernels: expected one of 'auto', 'always', 'never', got 'force'"):
+        Resizer(8).fuse(kernels="force")

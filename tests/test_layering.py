@@ -14,8 +14,9 @@ NEEDS = {  # CONTRIBUTING, "Where things go"; the face and the command may impor
     "_errors": set(),
     "_sizes": {"_errors"},
     "_weights": {"_errors"},
-    "functional": {"_errors", "_sizes"},
-    "kernels": {"_errors", "_sizes", "functional"},
+    "_deprecation": set(),
+    "kernels": {"_errors", "_sizes"},
+    "functional": {"_errors", "_sizes", "kernels"},
     "resizers": {"_errors", "_sizes", "_weights", "functional", "kernels"},
     "models": {"_errors", "_sizes", "_weights", "functional"},
     "geometry": {"_errors", "_sizes"},
@@ -23,6 +24,12 @@ NEEDS = {  # CONTRIBUTING, "Where things go"; the face and the command may impor
     "surgery": {"_errors", "_sizes", "functional", "models", "geometry"},
 }
 ALLOWED = {"torch", "torchvision", "einops"}  # the run-time dependencies
+OPTIONAL = {  # imported late, where they are installed; tests/test_import.py sees to it
+    "resizenet.kernels": {"triton"},
+    "resizenet.geometry": {"matplotlib", "rich"},
+    "resizenet.surgery": {"rich"},
+    "resizenet.__main__": {"rich", "timm"},
+}
 NO_TORCH = {"_errors", "_sizes"}
 STDLIB_ONLY_FOR_TYPES = {"typing_extensions"}
 
@@ -85,7 +92,7 @@ def test_the_rules_themselves_have_no_cycle_and_no_arrows_between_siblings() -> 
 def test_third_parties_are_the_run_time_dependencies() -> None:
     known = ALLOWED | STDLIB_ONLY_FOR_TYPES | {"resizenet"} | set(sys.stdlib_module_names)
     for module, source in sources().items():
-        extra = {"triton"} if module.startswith("resizenet.kernels.") else set()
+        extra = OPTIONAL.get(".".join(module.split(".")[:2]), set())
         assert {name.split(".")[0] for name in imported(module, source)} <= known | extra, module
 
 

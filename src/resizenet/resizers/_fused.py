@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from .._errors import ArgumentError, check_choice
+from ..kernels import Halving, objection_to_network
 from ._base import LearnedResizer
 from ._learned import Resizer, resize_features
 
@@ -27,9 +29,14 @@ class FusedResizer(LearnedResizer):
 
     Args:
         resizer: copied; its mode does not matter.
+        kernels: as in ``Resizer.fuse``.
+
+    Raises:
+        ArgumentError: ``kernels="always"`` for a network that the Triton kernels do not compute.
+        UnknownNameError: another word.
     """
 
-    def __init__(self, resizer: Resizer) -> None:
+    def __init__(self, resizer: Resizer, *, kernels: str = "never") -> None:
         super().__init__(
             resizer.size,
             in_channels=resizer.in_channels,
@@ -45,13 +52,43 @@ class FusedResizer(LearnedResizer):
         self.blocks = nn.ModuleList(_fold(block) for block in resizer.blocks)
         self.merge = _fold(resizer.merge)
         self.tail = _Phases(resizer.tail)
+        check_choice("kernels", kernels, ("auto", "always", "never"))
+        self.kernels = kernels
+        self.halving = None if kernels == "never" else self._make_halving(resizer)
         self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
     def fuse(self) -> FusedResizer:
         """A copy."""
         return copy.deepcopy(self)
 
+    def _make_halving(self, resizer: Resizer) -> Halving | None:
+        """The kernels with this network's weights, or None where they do not compute such a network."""
+        objection = objection_to_network(
+            in_channels=self.in_channels,
+            out_channels=self.out_channels,
+            channels=self.channels,
+            negative_slope=resizer.negative_slope,
+            interpolation=self.interpolation,
+        )
+        if isinstance(self.norm, _GroupAffine):
+            objection = "expected norm='batch' or 'none', got 'group'"
+        if objection is None:
+            ones = resizer.tail.weight.new_ones(self.channels)
+            scale, shift = (self.norm.scale.flatten(), self.norm.shift.flatten()) if isinstance(self.norm, _Affine) else (ones, 0 * ones)
+            (merge,) = _convolutions(self.merge)
+            blocks = [_convolutions(block) for block in self.blocks]
+            return Halving(head=self.head, scale=scale, shift=shift, blocks=blocks, merge=merge, tail=resizer.tail, skip=self.skip, antialias=self.antialias)
+        if self.kernels == "always":
+            raise ArgumentError(f"kernels='always' is not for this network: {objection}")
+        return None
+
     def _forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        if self.halving is not None:
+            objection = self.halving.objection(x, size)
+            if objection is None:
+                return self.halving(x)  # type: ignore[no-any-return]
+            if self.kernels == "always":
+                raise ArgumentError(f"kernels='always' is not for this call: {objection}")
         if x.device.type == "cpu" and not torch.compiler.is_compiling():
             image_bytes = self.channels * x.shape[2] * x.shape[3] * x.element_size()
             return torch.cat([self._compute(chunk, size) for chunk in torch.split(x, max(1, _CPU_CHUNK_BYTES // image_bytes))])
@@ -130,6 +167,10 @@ class _Phases(nn.Module):
         phases = F.conv2d(even, self.weight, self.bias, stride=2, padding=self.margin)
         pixels = rearrange(phases, "b (y x o) h w -> b (h y) (w x) o", y=2, x=2)  # channels last: each row of a block moves as a whole
         return rearrange(pixels, "b h w o -> b o h w")[:, :, :height, :width]
+
+
+def _convolutions(layers: nn.Module) -> list[nn.Conv2d]:
+    return [layer for layer in layers.children() if isinstance(layer, nn.Conv2d)]
 
 
 def _behind_resize(norm: nn.Module) -> nn.Module:

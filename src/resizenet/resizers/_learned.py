@@ -103,6 +103,7 @@ class Resizer(LearnedResizer):
         check_choice("norm", norm, _NORMS)
         make_norm = _NORMS[norm]
         self.checkpoint = checkpoint
+        self.negative_slope = negative_slope
 
         def conv3() -> nn.Conv2d:
             return nn.Conv2d(channels, channels, 3, padding=1, bias=norm == "none")
@@ -129,11 +130,22 @@ class Resizer(LearnedResizer):
         """
         return cls(size, **{"norm": "batch", "zero_init": False, "antialias": False, **kwargs})
 
-    def fuse(self) -> FusedResizer:
-        """A copy for inference that computes the same faster: norms folded into convolutions or moved behind the resize."""
+    def fuse(self, *, kernels: str = "never") -> FusedResizer:
+        """A copy for inference that computes the same faster: norms folded into convolutions or moved behind the resize.
+
+        Args:
+            kernels: "auto" takes Triton kernels where they apply: images in half precision on a CUDA device (compute capability 8.0 or
+                more), halved exactly, and triton installed. "always" raises ArgumentError where they do not apply. "never", the
+                default, is plain PyTorch. The kernels are tested in Triton's interpreter and compiled for three GPUs, but have not
+                run on one yet.
+
+        Raises:
+            ArgumentError: ``kernels="always"`` for a network that the kernels do not compute.
+            UnknownNameError: another word.
+        """
         from ._fused import FusedResizer  # it builds on this module
 
-        return FusedResizer(self)
+        return FusedResizer(self, kernels=kernels)
 
     def _forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         recompute = self.checkpoint and torch.is_grad_enabled()
