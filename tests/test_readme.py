@@ -1,4 +1,4 @@
-"""The README's lines do what the README says."""
+"""The lines in the README and the guides do what stands below them."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ import io
 import re
 from pathlib import Path
 
-README = Path(__file__).parents[1] / "README.md"
-PAIRS = re.compile(r"```python\n(.*?)```\n+```text\n(.*?)```", re.DOTALL)
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "docs" / "design.md", *sorted((ROOT / "docs" / "guides").glob("*.md"))]
+SNIPPETS = re.compile(r"```python\n(.*?)```(?:\n+```text\n(.*?)```)?", re.DOTALL)
 
 
-def test_every_snippet_prints_what_stands_below_it() -> None:
-    text = README.read_text()
-    pairs = PAIRS.findall(text)
-    assert len(pairs) == text.count("```python") == 4
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_snippet_runs_and_prints_what_stands_below_it(page: Path) -> None:
+    text = page.read_text()
+    snippets = SNIPPETS.findall(text)
+    assert len(snippets) == text.count("```python") > 0
+    assert sum(bool(expected) for _, expected in snippets) == text.count("```text") > 0
     names: dict[str, object] = {}
-    for code, expected in pairs:
+    for code, expected in snippets:
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             exec(code, names)  # in order, in one namespace, as a reader pastes them
