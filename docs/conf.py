@@ -16,10 +16,18 @@ author = "The resizenet authors"
 copyright = "2026, The resizenet authors"
 release = version = resizenet.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.doctest", "sphinx.ext.napoleon", "sphinx_copybutton"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.doctest",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
+]
 html_theme = "furo"
 html_title = "resizenet"
-exclude_patterns = ["_build", "_templates", "generated/measured"]
+exclude_patterns = ["_build", "_templates", "gallery", "generated/measured"]
 templates_path = ["_templates"]
 nitpicky = False
 
@@ -33,3 +41,14 @@ napoleon_use_ivar = True  # "Attributes:" describes dataclass fields, which are 
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 copybutton_prompt_text = ">>> "
+
+sphinx_gallery_conf = {  # pages that are run while they are built
+    "examples_dirs": "gallery",
+    "gallery_dirs": "generated/gallery",
+    "abort_on_example_error": True,
+    "capture_repr": (),
+    "image_srcset": ["2x"],
+    "download_all_examples": False,
+    "show_signature": False,
+    "write_computation_times": False,
+}

@@ -179,3 +179,105 @@ def odd_filters(draw: st.DrawFn) -> Tensor:
     generator = torch.Generator().manual_seed(draw(st.integers(0, 2**16)))
     weight = torch.randn(shape, generator=generator, dtype=torch.float64).to(draw(st.one_of(float_dtypes, half_dtypes)))
     return weight.contiguous(memory_format=draw(memory_formats))
+
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One step of a small linear network; pairs are (vertical, horizontal). What a kind does not need it ignores."""
+
+    kind: str  # "conv", "average", "crop" (from padding on, every stride-th line), "pad" (by padding before), "permuted" (1x1, channels last), "space_to_depth"
+    kernel: Pair = (1, 1)
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+
+
+@dataclass(frozen=True)
+class Branches:
+    """Paths from the same map, of one stride and centred alike, that are added or concatenated."""
+
+    paths: tuple[tuple[Layer, ...], ...]
+    join: str  # "add", "cat"
+
+
+def _pairs(values: st.SearchStrategy[int]) -> st.SearchStrategy[Pair]:
+    return st.tuples(values, values)
+
+
+@st.composite
+def _layers(draw: st.DrawFn) -> Layer:
+    kind = draw(st.sampled_from(["conv", "conv", "conv", "average", "crop", "pad", "permuted", "space_to_depth"]))
+    kernel = draw(_pairs(st.integers(1, 4)))
+    padding = tuple(draw(st.integers(0, k // 2)) for k in kernel)
+    return Layer(kind, kernel, draw(_pairs(st.sampled_from([1, 1, 2, 3]))), (padding[0], padding[1]), draw(_pairs(st.integers(1, 3))))
+
+
+@st.composite
+def _centred(draw: st.DrawFn, stride: Pair) -> Layer:
+    """A convolution with an odd kernel that keeps ceil(n / stride) lines, or a pooling that does."""
+    kernel, dilation = draw(_pairs(st.sampled_from([1, 3, 5]))), draw(_pairs(st.integers(1, 2)))
+    kind = draw(st.sampled_from(["conv", "conv", "average"]))
+    spread = dilation if kind == "conv" else (1, 1)
+    return Layer(kind, kernel, stride, (spread[0] * (kernel[0] // 2), spread[1] * (kernel[1] // 2)), spread)
+
+
+@st.composite
+def _branches(draw: st.DrawFn) -> Branches:
+    stride = draw(_pairs(st.sampled_from([1, 2])))
+    paths = [(draw(_centred(stride)), *draw(st.lists(_centred((1, 1)), max_size=1))) for _ in range(draw(st.integers(2, 3)))]
+    return Branches(tuple(paths), draw(st.sampled_from(["add", "cat"])))
+
+
+small_networks = st.lists(st.one_of(_layers(), _branches()), min_size=1, max_size=4)
+"""Plans of small networks: kernels of both parities, strides, dilations, paddings, crops, changes of layout, sums and concatenations."""
+
+
+@dataclass(frozen=True)
+class Slide:
+    """A window along one axis that fits its padded map."""
+
+    before: int
+    kernel: int
+    stride: int
+    padding: int
+    dilation: int
+
+    @property
+    def after(self) -> int:
+        return (self.before + 2 * self.padding - self.dilation * (self.kernel - 1) - 1) // self.stride + 1
+
+
+slides = st.builds(Slide, st.integers(1, 12), st.integers(1, 7), st.integers(1, 4), st.integers(0, 6), st.integers(1, 3)).filter(lambda s: s.after > 0)
+
+
+@dataclass(frozen=True)
+class Cropping:
+    """A batch of images of one size, for each a box (top, left, height, width) and whether it is mirrored, and a resize by a rule."""
+
+    before: tuple[int, int]
+    boxes: list[tuple[int, int, int, int]]
+    flip: list[bool]
+    after: tuple[int, int]
+    interpolation: str
+    antialias: bool
+
+    @property
+    def arguments(self) -> dict[str, object]:
+        rule = {"interpolation": self.interpolation, "antialias": self.antialias}
+        return {"boxes": torch.tensor(self.boxes), "size": self.after, "flip": torch.tensor(self.flip), **rule}
+
+
+@st.composite
+def croppings(draw: st.DrawFn, interpolations: st.SearchStrategy[str] = linear_interpolations) -> Cropping:
+    """Boxes from one pixel to the whole image, at the border and away from it."""
+    before = draw(sizes)
+    boxes = []
+    for _ in range(draw(st.integers(1, 3))):
+        lengths_of_box = [draw(st.integers(1, side) | st.just(side) | st.just(1)) for side in before]
+        starts = [draw(st.integers(0, side - length) | st.just(side - length)) for side, length in zip(before, lengths_of_box, strict=True)]
+        boxes.append((*starts, *lengths_of_box))
+    flip = draw(st.lists(st.booleans(), min_size=len(boxes), max_size=len(boxes)))
+    return Cropping(before, boxes, flip, draw(sizes), draw(interpolations), draw(antialiases))

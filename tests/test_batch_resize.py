@@ -2,20 +2,25 @@
 
 import copy
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
+from torch.nn import functional as F
 from torch.utils.data import default_collate
 from torchvision import tv_tensors
 
 from reference import resize
 from resizenet import DtypeError, ShapeError, SizeError, UnknownNameError
 from resizenet.transforms import BatchResize, Stretch
-from strategies import Resizing, images, resizings
+from strategies import Resizing, antialiases, images, linear_interpolations, memory_formats, resizings
+
+KEYPOINTS = hasattr(tv_tensors, "KeyPoints")  # torchvision 0.23
 
 
 def batch_of(size: tuple[int, int] = (13, 19), dtype: torch.dtype = torch.uint8, length: int = 3) -> Tensor:
@@ -37,6 +42,36 @@ def test_a_batch_is_its_images_one_by_one(dtype: torch.dtype, size: tuple[int, i
     assert (out.shape, out.dtype) == ((3, 3, *size), dtype)
     one_by_one = torch.stack([Stretch(size)(image) for image in x])
     torch.testing.assert_close(out, one_by_one, rtol=1e-6 if dtype == torch.float32 else 0, atol=1e-10)  # one pixel wide: matrix products, in another order
+
+
+@given(
+    st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    st.tuples(st.integers(1, 64), st.sampled_from([3, 4, 5, 8, 28, 31, 64])),
+    linear_interpolations,
+    antialiases,
+    st.integers(1, 5),
+    memory_formats,
+)
+@settings(max_examples=200)
+def test_convention_the_two_passes_of_uint8_batches_that_grow_are_torchs_own_to_the_bit(
+    before: tuple[int, int], after: tuple[int, int], interpolation: str, antialias: bool, channels: int, layout: torch.memory_format
+) -> None:
+    x = torch.randint(256, (2, channels, *before), dtype=torch.uint8).contiguous(memory_format=layout)
+    ours = BatchResize(after, interpolation=interpolation, antialias=antialias)(x)
+    theirs = F.interpolate(x, after, mode=interpolation, antialias=antialias, align_corners=False)
+    assert torch.equal(ours, theirs)
+    assert ours.stride() == theirs.stride()
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
+@pytest.mark.parametrize("wrap", [lambda x: x, lambda x: (x, 0), lambda x: (tv_tensors.Image(x), 0)], ids=["tensor", "tuple", "Image"])
+def test_the_memory_format_is_kept(layout: torch.memory_format, wrap: Callable[[Tensor], Any]) -> None:
+    x = batch_of().contiguous(memory_format=layout)
+    for size in ((5, 7), (64, 64)):  # down in one pass, up in two
+        out = BatchResize(size)(wrap(x))
+        out = out if isinstance(out, Tensor) else out[0]
+        assert out.is_contiguous(memory_format=layout)
+        assert out.is_contiguous() == (layout is torch.contiguous_format)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
@@ -70,7 +105,7 @@ def test_images_masks_boxes_and_points_of_a_detection_batch_follow() -> None:
     targets: list[dict[str, Any]] = [
         {
             "boxes": tv_tensors.BoundingBoxes(torch.tensor([[5.0, 10, 15, 30]]), format="XYXY", canvas_size=(40, 20)),
-            "points": tv_tensors.KeyPoints(torch.tensor([[5.0, 10]]), canvas_size=(40, 20)),
+            **({"points": tv_tensors.KeyPoints(torch.tensor([[5.0, 10]]), canvas_size=(40, 20))} if KEYPOINTS else {}),
             "labels": torch.tensor([7]),
         }
         for _ in range(2)
@@ -81,7 +116,7 @@ def test_images_masks_boxes_and_points_of_a_detection_batch_follow() -> None:
     for before, after in zip(targets, targets_out, strict=True):
         assert after["boxes"].tolist() == [[10, 5, 30, 15]]
         assert after["boxes"].canvas_size == (20, 40)
-        assert after["points"].tolist() == [[10, 5]]
+        assert not KEYPOINTS or after["points"].tolist() == [[10, 5]]
         assert after["labels"] is before["labels"]
 
 
@@ -142,6 +177,10 @@ def test_mistakes_say_what_was_expected() -> None:
         BatchResize(7, interpolation="area")
     with pytest.raises(ShapeError, match=r"resize: expected \(B, C, H, W\), got 3 dimensions"):
         BatchResize(7)(torch.rand(3, 5, 7))
+    with pytest.raises(ShapeError, match=r"resize: expected \(B, C, H, W\), got 3 dimensions"):
+        BatchResize(64)(torch.zeros(3, 5, 7, dtype=torch.uint8))
+    with pytest.raises(ShapeError, match=r"resize: expected at least one channel and one pixel, got \(2, 3, 0, 7\)"):
+        BatchResize(64)(torch.zeros(2, 3, 0, 7, dtype=torch.uint8))
     with pytest.raises(DtypeError, match=r"expected a floating point or uint8 tensor, got torch.int64"):
         BatchResize(7)(torch.ones(1, 3, 5, 7, dtype=torch.int64))
     with pytest.raises(ShapeError, match="BatchResize: expected a sample with images"):

@@ -236,15 +236,27 @@ def test_an_attribute_of_the_dataset_does_not_reach_persistent_workers() -> None
     assert {batch.shape[-1] for batch in loader} == {16}  # the failure that the index avoids
 
 
-def test_a_loader_resumes_in_the_middle_of_an_epoch() -> None:
-    def loader(sampler: MultiResolutionBatchSampler) -> DataLoader:
-        return DataLoader(MultiResolutionDataset(Pixels(), ToTensor()), batch_sampler=sampler)
-
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_loader_resumes_in_the_middle_of_an_epoch_and_goes_on_with_the_next(workers: int) -> None:
     original, resumed = make(41), make(41)
-    expected = [labels.tolist() for _, labels, _ in loader(original)][5:]
     resumed.load_state_dict(original.state_dict(batches_done=5))
-    assert len(loader(resumed)) == len(expected)
-    assert [labels.tolist() for _, labels, _ in loader(resumed)] == expected
+    loader = DataLoader(
+        MultiResolutionDataset(Pixels(), ToTensor()), batch_sampler=resumed, num_workers=workers, persistent_workers=workers > 0
+    )  # with workers it asks the sampler for two iterators, and uses the second
+    for epoch, done in enumerate([5, 0]):
+        original.set_epoch(epoch)
+        resumed.set_epoch(epoch)
+        expected = [numbers([batch]) for batch in original][done:]
+        assert len(loader) == len(expected)
+        assert [labels.tolist() for _, labels, _ in loader] == expected
+
+
+def test_a_resumed_epoch_that_is_left_early_is_resumed_at_the_same_batch() -> None:
+    sampler = make()
+    expected = list(sampler)[3:]
+    sampler.load_state_dict(sampler.state_dict(batches_done=3))
+    assert next(iter(sampler)) == expected[0]
+    assert list(sampler) == expected
 
 
 class Digits(Dataset[tuple[torch.Tensor, int]]):

@@ -1,6 +1,7 @@
 """The transforms on whole samples, after torchvision's own matrix: every kind of input, every nesting, everything in step."""
 
 import copy
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_sample_image
 from torch import Tensor
@@ -54,6 +56,8 @@ RESIZING = {
     "letterbox": T.Letterbox,
 }
 EACH_RESIZING = pytest.mark.parametrize("make", RESIZING.values(), ids=list(RESIZING))
+NEWER = hasattr(tv_tensors, "KeyPoints")  # torchvision 0.23, which also has rotated boxes
+COORDINATES = (tv_tensors.BoundingBoxes, tv_tensors.KeyPoints) if NEWER else (tv_tensors.BoundingBoxes,)
 UNTOUCHED = ("number", "fraction", "text", "nothing", "path", "array", "labels", "object")
 
 
@@ -73,11 +77,11 @@ def big_sample() -> dict[str, Any]:
         "video": tv_tensors.Video(torch.randint(256, (5, 3, height, width), dtype=torch.uint8)),
         "pil": pil(torch.randint(256, (3, height, width), dtype=torch.uint8)),
         **in_format,
-        **{name: tv_tensors.BoundingBoxes(values, format=name, canvas_size=SOURCE) for name, values in rotated.items()},
+        **({name: tv_tensors.BoundingBoxes(values, format=name, canvas_size=SOURCE) for name, values in rotated.items()} if NEWER else {}),
         "whole boxes": boxes(corners.long()),
         "mask": tv_tensors.Mask(torch.rand(height, width) > 0.5),
         "masks": tv_tensors.Mask(torch.randint(5, (4, height, width))),
-        "keypoints": tv_tensors.KeyPoints(torch.tensor([[3.0, 5], [30, 20]]), canvas_size=SOURCE),
+        **({"keypoints": tv_tensors.KeyPoints(torch.tensor([[3.0, 5], [30, 20]]), canvas_size=SOURCE)} if NEWER else {}),
         "number": 7,
         "fraction": 0.5,
         "text": "cat",
@@ -116,7 +120,7 @@ def check_output(out: dict[str, Any], sample: dict[str, Any], size: tuple[int, i
     for name, value in followed.items():
         before = sample[name]
         assert isinstance(value, Image.Image) if name == "pil" else type(value) is type(before)
-        if isinstance(value, (tv_tensors.BoundingBoxes, tv_tensors.KeyPoints)):
+        if isinstance(value, COORDINATES):
             assert (value.dtype, value.shape, getattr(value, "format", None)) == (before.dtype, before.shape, getattr(before, "format", None))
         elif isinstance(value, Tensor):
             assert (value.dtype, value.shape[:-2]) == (before.dtype, before.shape[:-2])
@@ -159,14 +163,16 @@ def test_image_mask_box_and_points_stay_in_step(name: str) -> None:
         "image": tv_tensors.Image(pixels),
         "mask": tv_tensors.Mask((pixels[0] > 0).to(torch.uint8)),
         "boxes": boxes(torch.tensor([[15.0, 12, 22, 17]])),
-        "points": tv_tensors.KeyPoints(torch.tensor([[15.0, 12], [22, 17]]), canvas_size=SOURCE),
     }
+    if NEWER:
+        sample["points"] = tv_tensors.KeyPoints(torch.tensor([[15.0, 12], [22, 17]]), canvas_size=SOURCE)
     out = TRANSFORMS[name][0](sample)
     inside = (out["image"][0] > 127).nonzero().float()
     left, top, right, bottom = out["boxes"][0].tolist()
     assert [top, left] == pytest.approx(inside.amin(0).tolist(), abs=1.5)  # a pixel of blur at each edge
     assert [bottom, right] == pytest.approx((inside.amax(0) + 1).tolist(), abs=1.5)
-    assert out["points"].flatten().tolist() == pytest.approx([left, top, right, bottom], abs=1e-3)  # float32 coordinates
+    if NEWER:
+        assert out["points"].flatten().tolist() == pytest.approx([left, top, right, bottom], abs=1e-3)  # float32 coordinates
     assert ((out["mask"] > 0) == (out["image"][0] > 127)).float().mean() > 0.95
 
 
@@ -224,10 +230,27 @@ def test_convention_torchvision_shifts_masks_by_half_a_pixel() -> None:
 
 def test_convention_whole_numbered_coordinates_are_rounded_and_torchvision_truncates() -> None:
     box = boxes(torch.tensor([[2, 3, 7, 9]]), (20, 30))  # times 13 / 30 and 13 / 20: 0.87, 1.95, 3.03, 5.85
-    points = tv_tensors.KeyPoints(torch.tensor([[15, 10], [1, 1]]), canvas_size=(20, 30))  # to half of it: 7.5, 5, 0.5, 0.5
     assert T.Stretch(13)(box).tolist() == [[1, 2, 3, 6]]
-    assert T.Stretch((10, 15))(points).tolist() == [[8, 5], [1, 1]]
+    assert T.Stretch(5)(boxes(torch.tensor([[3, 0, 6, 3]]), (6, 6))).tolist() == [[3, 0, 5, 3]]  # 2.5, where 3 * (5 / 6) is less in float32
+    assert T.Stretch(15)(boxes(torch.tensor([[11, 0, 22, 11]]), (22, 22))).tolist() == [[8, 0, 15, 8]]  # 7.5, and less in float64
     assert v2.Resize((13, 13))(box).tolist() == [[0, 1, 3, 5]]
+    if NEWER:
+        points = tv_tensors.KeyPoints(torch.tensor([[15, 10], [1, 1]]), canvas_size=(20, 30))  # to half of it: 7.5, 5, 0.5, 0.5
+        assert T.Stretch((10, 15))(points).tolist() == [[8, 5], [1, 1]]
+
+
+@given(sizes, sizes, st.data())
+def test_whole_numbered_boxes_stay_on_the_canvas_and_have_the_same_corners_in_both_formats(
+    before: tuple[int, int], after: tuple[int, int], data: st.DataObject
+) -> None:
+    left, right = sorted(data.draw(st.integers(0, before[1])) for _ in range(2))
+    top, bottom = sorted(data.draw(st.integers(0, before[0])) for _ in range(2))
+    corners = T.Stretch(after)(boxes(torch.tensor([[left, top, right, bottom]]), before))
+    sides = T.Stretch(after)(tv_tensors.BoundingBoxes([[left, top, right - left, bottom - top]], format="XYWH", canvas_size=before))
+    expected = [math.floor(value * after[axis] / before[axis] + 0.5) for value, axis in ((left, 1), (top, 0), (right, 1), (bottom, 0))]
+    assert corners.tolist() == [expected]
+    x, y, width, height = sides[0].tolist()
+    assert [x, y, x + width, y + height] == expected
 
 
 def test_new_pixels_have_the_fill_of_their_kind() -> None:
@@ -263,7 +286,19 @@ def test_images_one_pixel_wide_are_right_where_torch_is_wrong(interpolation: str
     torch.testing.assert_close(T.Stretch((20, 1), interpolation=interpolation)(x), expected, rtol=1e-10, atol=1e-10)  # float64 sums
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64, torch.int32], ids=str)
+@pytest.mark.parametrize("dtype", [torch.int16, torch.uint16, torch.int32, torch.int64], ids=str)
+@pytest.mark.parametrize("size", [(20, 1), (17, 29)], ids=str)
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_whole_numbered_images_are_rounded_and_stay_in_range(dtype: torch.dtype, size: tuple[int, int], interpolation: str) -> None:
+    top = min(torch.iinfo(dtype).max, 2**30)
+    x = (torch.rand(1, 30, 7, dtype=torch.float64) > 0.5) * top  # black and white, so that bicubic overshoots
+    exact = torch.as_tensor(resize(x.numpy(), size, interpolation)).clamp(torch.iinfo(dtype).min, torch.iinfo(dtype).max)
+    out = T.Stretch(size, interpolation=interpolation)(x.to(dtype))
+    assert out.dtype == dtype
+    assert (out.double() - exact).abs().max() <= (0.5 if dtype.itemsize > 2 else 0.55)  # float32 sums of up to 65535
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64, torch.int32, torch.uint16, torch.bool], ids=str)
 @EACH
 def test_images_of_other_dtypes_keep_theirs(name: str, dtype: torch.dtype) -> None:
     assert TRANSFORMS[name][0]((100 * torch.rand(3, *SOURCE)).to(dtype)).dtype == dtype

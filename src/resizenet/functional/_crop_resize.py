@@ -23,7 +23,7 @@ def _check_boxes(boxes: Tensor, images: Tensor) -> None:
         raise DtypeError(f"crop_resize: expected boxes in whole pixels, an integer dtype, got {boxes.dtype}")
     if torch.compiler.is_compiling():
         return
-    starts, lengths = boxes.long().split(2, 1)
+    starts, lengths = boxes[:, :2].long(), boxes[:, 2:].long()
     inside = (starts >= 0) & (lengths >= 1) & (starts + lengths <= torch.tensor((height, width), device=boxes.device))
     if not inside.all():
         sample = int(inside.all(1).logical_not().nonzero()[0])
@@ -57,39 +57,46 @@ def _parse_moments(argument: str, values: Sequence[float] | None, channels: int,
 
 
 def _affine(images: Tensor, dtype: torch.dtype, mean: Sequence[float] | None, std: Sequence[float] | None) -> Tensor | None:
-    """float64 (2, C): what resized pixels are multiplied by, and what is added then; uint8 becomes 0..1 in floating dtypes. None for no change."""
+    """(2, C, 1, 1): what resized pixels are multiplied by, and what is added then; uint8 becomes 0..1 in floating dtypes. None for no change."""
     means, stds = (_parse_moments(name, values, images.shape[1], default) for name, values, default in (("mean", mean, 0.0), ("std", std, 1.0)))
     if not all(value > 0 for value in stds):
         raise ArgumentError(f"crop_resize: expected positive std, got {tuple(stds)}")
     levels = 255.0 if images.dtype == torch.uint8 and dtype.is_floating_point else 1.0
     if mean is None and std is None and levels == 1:
         return None
-    return torch.tensor([[1 / (levels * value) for value in stds], [-centre / value for centre, value in zip(means, stds, strict=True)]], dtype=torch.float64)
+    work = torch.promote_types(torch.promote_types(images.dtype, dtype), torch.float32)
+    moments = [[1 / (levels * value) for value in stds], [-centre / value for centre, value in zip(means, stds, strict=True)]]
+    return rearrange(torch.tensor(moments, dtype=work), "moments c -> moments c 1 1").to(images.device, non_blocking=True)
 
 
 def _finish(resized: Tensor, affine: Tensor | None, dtype: torch.dtype) -> Tensor:
-    """Normalised, in at least float32, and cast; whole numbers are rounded half to even."""
+    """Normalised by ``affine``, (2, C, 1, 1), in its dtype, and cast; whole numbers are rounded half to even."""
     if dtype == torch.uint8:
         return resized if resized.dtype == dtype else resized.round().clamp(0, 255).to(dtype)
     if affine is not None:
-        work = torch.promote_types(torch.promote_types(resized.dtype, dtype), torch.float32)
-        scale, shift = rearrange(affine.to(work), "moments c -> moments c 1 1").to(resized.device, non_blocking=True)
-        resized = torch.addcmul(shift, resized.to(work), scale)
+        resized = torch.addcmul(affine[1], resized.to(affine.dtype), affine[0])
     return resized.to(dtype)
 
 
-def _resize_each(images: Tensor, boxes: Tensor, size: tuple[int, int], flip: Tensor | None, interpolation: str, antialias: bool) -> Tensor:
+def _resize_each(
+    images: Tensor, boxes: Tensor, size: tuple[int, int], flip: Tensor | None, affine: Tensor | None, interpolation: str, antialias: bool, dtype: torch.dtype
+) -> Tensor:
     """One resize per image: on a CPU torch's kernels are many times faster than matrices."""
+    if images.shape[0] == 0:
+        return images.new_empty((0, images.shape[1], *size), dtype=dtype)
     work = images.dtype if images.dtype == torch.uint8 else torch.promote_types(images.dtype, torch.float32)
     flips = [False] * images.shape[0] if flip is None else flip.tolist()
-    results = [resize(images[:0].to(work), size)]  # for an empty batch
-    for image, (top, left, height, width), flipped in zip(images.split(1), boxes.tolist(), flips, strict=True):
+    results = []
+    for image, (top, left, height, width), flipped in zip(torch.split(images, 1), boxes.tolist(), flips, strict=True):
         crop = image[:, :, top : top + height, left : left + width].to(work)
-        results.append(resize(crop.flip(-1) if flipped else crop, size, interpolation=interpolation, antialias=antialias))
+        resized = resize(crop, size, interpolation=interpolation, antialias=antialias)
+        results.append(_finish(resized.flip(-1) if flipped else resized, affine, dtype))  # while it is in the cache
     return torch.cat(results)
 
 
-def _resize_by_matrices(images: Tensor, boxes: Tensor, size: tuple[int, int], flip: Tensor | None, interpolation: str, antialias: bool) -> Tensor:
+def _resize_by_matrices(
+    images: Tensor, boxes: Tensor, size: tuple[int, int], flip: Tensor | None, affine: Tensor | None, interpolation: str, antialias: bool, dtype: torch.dtype
+) -> Tensor:
     """Two batched matrix products, without a look at the values of the boxes."""
     boxes = boxes.to(images.device, torch.int64, non_blocking=True)
     work = torch.promote_types(images.dtype, torch.float32)
@@ -99,7 +106,8 @@ def _resize_by_matrices(images: Tensor, boxes: Tensor, size: tuple[int, int], fl
     )
     if flip is not None:
         columns = torch.where(rearrange(flip.to(images.device, non_blocking=True), "b -> b 1 1"), columns.flip(1), columns)
-    return rearrange(rows, "b h i -> b 1 h i") @ (images.to(work) @ rearrange(columns, "b w j -> b 1 j w"))
+    resized = rearrange(rows, "b h i -> b 1 h i") @ (images.to(work) @ rearrange(columns, "b w j -> b 1 j w"))
+    return _finish(resized, affine, dtype)
 
 
 def _resize_by_kernel(
@@ -112,8 +120,8 @@ def _resize_by_kernel(
     if objection_to_crops(images, size, dtype, interpolation=interpolation, antialias=antialias) is not None:
         return None
     if affine is None:
-        affine = torch.tensor([[1.0], [0.0]]).expand(2, images.shape[1])
-    scale, shift = affine.float().to(images.device, non_blocking=True)
+        affine = torch.tensor([[1.0], [0.0]]).repeat(1, images.shape[1]).to(images.device, non_blocking=True)
+    scale, shift = affine.flatten(1)
     boxes = boxes.to(images.device, torch.int64, non_blocking=True)
     flip = None if flip is None else flip.to(images.device, non_blocking=True)
     return launch(images, boxes, size, flip=flip, scale=scale, shift=shift, antialias=antialias, dtype=dtype)
@@ -137,8 +145,8 @@ def crop_resize(
     mirrored left to right; with ``mean`` and ``std`` the result is normalised as by torchvision's ``normalize``. Differentiable in ``images`` for
     floating dtypes.
 
-    On a CPU each crop is resized by torch's kernels, which round uint8 to whole levels even where the result is floating; elsewhere a floating
-    result is not rounded. On CUDA one Triton kernel does it all, where triton is installed, no gradient is needed, and the interpolation is bilinear;
+    On a CPU each crop is resized by torch's kernels, which round uint8 to whole levels even where the result is floating, and clamp bicubic between
+    the axes; elsewhere a floating result is not rounded. On CUDA one Triton kernel does it all, where triton is installed, no gradient is needed, and the interpolation is bilinear;
     otherwise, and in ``torch.compile``, two batched matrix products do, and a pixel that is not finite spreads over its rows and columns.
 
     Boxes are looked at before they are used, which waits for the GPU where they are on one: leave them on the CPU, their copy does not wait. In
@@ -171,7 +179,7 @@ def crop_resize(
         >>> images = torch.arange(32.0).reshape(2, 1, 4, 4)
         >>> boxes = torch.tensor([[0, 0, 4, 4], [1, 2, 2, 2]])
         >>> crop_resize(images, boxes, (1, 2), flip=torch.tensor([False, True]))
-        tensor([[[[ 6.5714,  8.4286]]],
+        tensor([[[[ 6.7143,  8.2857]]],
         <BLANKLINE>
         <BLANKLINE>
                 [[[25.0000, 24.0000]]]])
@@ -187,12 +195,11 @@ def crop_resize(
     affine = _affine(images, dtype, mean, std)
     antialias = antialias and interpolation != "nearest-exact"
     with torch.autocast(images.device.type, enabled=False):
+        result = None
         if images.is_cuda and not torch.compiler.is_compiling():
             result = _resize_by_kernel(images, boxes, target, flip, affine, interpolation, antialias, dtype)
-            if result is not None:
-                return result
-        each = images.device.type == "cpu" and not torch.compiler.is_compiling()
-        resized = (_resize_each if each else _resize_by_matrices)(images, boxes, target, flip, interpolation, antialias)
-        result = _finish(resized, affine, dtype)
+        if result is None:
+            each = images.device.type == "cpu" and not torch.compiler.is_compiling()
+            result = (_resize_each if each else _resize_by_matrices)(images, boxes, target, flip, affine, interpolation, antialias, dtype)
     channels_last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
     return result.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)

@@ -28,11 +28,16 @@ def _check_image(x: Tensor) -> None:
         raise DtypeError(f"resize: expected a floating point or uint8 tensor, got {x.dtype}; convert it first, for example x.float()")
 
 
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]  # torch 2.6 cannot trace the question
+def _has_autocast(device: str) -> bool:
+    return torch.amp.is_autocast_available(device)
+
+
 def _result_dtype(x: Tensor) -> torch.dtype:
     """The dtype of x, or autocast's where autocast would cast x."""
     device = x.device.type
     castable = x.is_floating_point() and x.dtype != torch.float64
-    if castable and torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+    if castable and _has_autocast(device) and torch.is_autocast_enabled(device):
         return torch.get_autocast_dtype(device)
     return x.dtype
 

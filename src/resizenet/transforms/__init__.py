@@ -1,9 +1,8 @@
 """torchvision v2 transforms, and policies that treat training and evaluation as one pair."""
 
 from ._batch import BatchResize
-from ._cover import ResizeToCover, Stretch
+from ._batch_crop import BatchRandomResizedCrop
 from ._crop_policies import BiTHyperRulePolicy, KeepRatioPolicy, RandomResizedCropPolicy, suggest_eval_size
-from ._fit import FitWithin
 from ._keep_ratio import ResizeKeepRatio
 from ._letterbox import Letterbox
 from ._pad import PadToMultiple, PadToSquare
@@ -11,8 +10,10 @@ from ._policies import LetterboxPolicy, NativePolicy, StretchPolicy, UpscalePoli
 from ._policy import ResizePolicy
 from ._sampler import MultiResolutionBatchSampler, MultiResolutionDataset
 from ._schedule import ResolutionSchedule
+from ._to_size import FitWithin, ResizeToCover, Stretch
 
 __all__ = [
+    "BatchRandomResizedCrop",
     "BatchResize",
     "BiTHyperRulePolicy",
     "FitWithin",

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torchvision import tv_tensors
 
 from .._sizes import Size, parse_size
-from ..functional import resize
-from ._cover import Stretch
+from ._passes import resize_batch
 from ._resizing import draw_interpolation, parse_interpolation
+from ._to_size import Stretch
 
 
 def _is_batch_of_images(inpt: Any) -> bool:
@@ -74,7 +74,7 @@ class BatchResize(nn.Module):
         """
         target = self.size if size is None else parse_size(size)
         if isinstance(batch, Tensor) and not isinstance(batch, tv_tensors.TVTensor):
-            return resize(batch, target, interpolation=draw_interpolation(self.interpolation), antialias=self.antialias)
+            return resize_batch(batch, target, draw_interpolation(self.interpolation), self.antialias)
         return _StretchBatch(target, interpolation=self.interpolation, antialias=self.antialias)(batch)
 
     def extra_repr(self) -> str:

@@ -11,18 +11,18 @@ from torchvision.transforms import v2
 
 from .._errors import ArgumentError, check_positive
 from .._sizes import Size, nearest_multiple, parse_size, round_half_up
-from ._cover import ResizeToCover, Stretch
-from ._keep_ratio import ResizeKeepRatio, parse_range, parse_share
+from ._keep_ratio import ResizeKeepRatio, parse_range
 from ._pad import Fill, parse_fill, parse_mask_fill
-from ._policy import ResizePolicy, freeze, size_text
+from ._policy import ResizePolicy, cover_and_crop, freeze, size_text
 from ._random_crop import RandomResizedCrop
 from ._resizing import first_interpolation, parse_interpolation
+from ._to_size import Stretch
 
 
 def _mean_side(scale: tuple[float, float]) -> float:
     """E[sqrt(s)] for s uniform in ``scale``: the mean share of a side that a crop of that share of the area shows."""
-    low, high = scale
-    return math.sqrt(low) if low == high else 2 / 3 * (high**1.5 - low**1.5) / (high - low)
+    low, high = map(math.sqrt, scale)
+    return 2 / 3 * (low**2 + low * high + high**2) / (low + high)  # (high^3 - low^3) / (high^2 - low^2), also where both are equal
 
 
 def _check_crop_pct(crop_pct: object) -> None:
@@ -30,8 +30,14 @@ def _check_crop_pct(crop_pct: object) -> None:
         raise ArgumentError(f"crop_pct: expected a share in (0, 1], got {crop_pct!r}")
 
 
-def _before_crop(eval_size: tuple[int, int], crop_pct: float) -> tuple[int, int]:
-    return round_half_up(eval_size[0] / crop_pct), round_half_up(eval_size[1] / crop_pct)
+def _covered(policy: RandomResizedCropPolicy | KeepRatioPolicy) -> tuple[int, int]:
+    """(height, width) that an image covers in evaluation, before the centre crop, in pixels."""
+    height, width = parse_size(policy.eval_size)
+    return round_half_up(height / policy.crop_pct), round_half_up(width / policy.crop_pct)
+
+
+def _area_text(scale: tuple[float, float]) -> str:
+    return f"{100 * scale[0]:.3g} to {100 * scale[1]:.3g} % of the area"
 
 
 def suggest_eval_size(
@@ -132,34 +138,24 @@ class RandomResizedCropPolicy(ResizePolicy):
         """32 px, crops of at least 80 % of the area, evaluated whole: with the usual 8 %, objects would look 29 % smaller in evaluation."""
         return cls(32, scale=(0.8, 1.0), crop_pct=1.0)
 
-    @property
-    def train_size(self) -> tuple[int, int]:
-        """(height, width) of a training image, in pixels."""
-        return parse_size(self.size)
-
-    def _resize_size(self) -> tuple[int, int]:
-        return _before_crop(parse_size(self.eval_size), self.crop_pct)
-
     def train(self) -> v2.Transform:
         """A crop of random area and aspect, resized to ``size``."""
         return RandomResizedCrop(self.size, scale=self.scale, ratio=self.ratio, interpolation=self.interpolation)
 
     def eval(self) -> v2.Transform:
         """Resize to cover ``eval_size / crop_pct``, then the centre crop of ``eval_size``."""
-        resize = ResizeToCover(self._resize_size(), interpolation=first_interpolation(self.interpolation))
-        return v2.Compose([resize, v2.CenterCrop(list(parse_size(self.eval_size)))])
+        return cover_and_crop(_covered(self), parse_size(self.eval_size), self.interpolation)
 
     def apparent_size_ratio(self) -> float:
         """E[sqrt(scale)] * K_eval / K_train, with K_eval the size before the centre crop and K_train the training size.
 
         For images of the training crop's shape; crops that do not fit and are drawn again are left out of account (``simulate`` has both).
         """
-        return _mean_side(self.scale) * math.sqrt(math.prod(self._resize_size()) / math.prod(self.train_size))
+        return _mean_side(self.scale) * math.sqrt(math.prod(_covered(self)) / math.prod(self.train_size))
 
     def _words(self) -> tuple[str, str]:
-        area = f"{100 * self.scale[0]:.3g} to {100 * self.scale[1]:.3g} % of the area"
-        train = f"{area}, width / height {self.ratio[0]:.2f} to {self.ratio[1]:.2f}, resized"
-        return train, f"resized to cover {size_text(self._resize_size())}, centre crop"
+        train = f"{_area_text(self.scale)}, width / height {self.ratio[0]:.2f} to {self.ratio[1]:.2f}, resized"
+        return train, f"resized to cover {size_text(_covered(self))}, centre crop"
 
     def _remedy(self) -> str:
         height, width = suggest_eval_size(self.size, scale=self.scale, crop_pct=self.crop_pct)
@@ -168,9 +164,10 @@ class RandomResizedCropPolicy(ResizePolicy):
 
 @dataclass(frozen=True)
 class KeepRatioPolicy(ResizePolicy):
-    """The image covers ``size``, in training a little zoomed and stretched, and is cropped: timm's "rkrc" and "rkrr" modes, on v2.
+    """The image covers ``size``, in training a little zoomed and stretched, and is cropped at random: timm's "rkrr" mode, on v2.
 
-    Milder than a random resized crop: objects keep nearly their size and shape. Where the stretch leaves a side short it is filled.
+    Milder than a random resized crop: objects keep nearly their size and shape. Where the stretch leaves a side short it is filled; timm reflects
+    the image there, which v2 cannot do with boxes.
 
     Args:
         size: (height, width) of training images in pixels, or one int for a square.
@@ -205,20 +202,11 @@ class KeepRatioPolicy(ResizePolicy):
     def __post_init__(self) -> None:
         _check_crop_pct(self.crop_pct)
         parse_mask_fill(self.mask_fill)
-        for name in ("scale_probability", "ratio_probability"):
-            parse_share(name, getattr(self, name))
         size = parse_size(self.size)
         eval_size = size if self.eval_size is None else parse_size(self.eval_size, argument="eval_size")
         freeze(self, size=size, eval_size=eval_size, scale=parse_range("scale", self.scale), ratio=parse_range("ratio", self.ratio))
         freeze(self, fill=parse_fill(self.fill), interpolation=parse_interpolation(self.interpolation))
-
-    @property
-    def train_size(self) -> tuple[int, int]:
-        """(height, width) of a training image, in pixels."""
-        return parse_size(self.size)
-
-    def _resize_size(self) -> tuple[int, int]:
-        return _before_crop(parse_size(self.eval_size), self.crop_pct)
+        self.train()  # which checks the rest
 
     def train(self) -> v2.Transform:
         """Resize to cover, zoomed and stretched, then a random crop, filled where it must be."""
@@ -229,19 +217,17 @@ class KeepRatioPolicy(ResizePolicy):
 
     def eval(self) -> v2.Transform:
         """Resize to cover ``eval_size / crop_pct``, then the centre crop of ``eval_size``."""
-        resize = ResizeToCover(self._resize_size(), interpolation=first_interpolation(self.interpolation))
-        return v2.Compose([resize, v2.CenterCrop(list(parse_size(self.eval_size)))])
+        return cover_and_crop(_covered(self), parse_size(self.eval_size), self.interpolation)
 
     def apparent_size_ratio(self) -> float:
         """((1 - p) + p E[sqrt(scale)]) * K_eval / K_train, with p the share of zoomed images."""
         mean_side = 1 - self.scale_probability + self.scale_probability * _mean_side(self.scale)
-        return mean_side * math.sqrt(math.prod(self._resize_size()) / math.prod(self.train_size))
+        return mean_side * math.sqrt(math.prod(_covered(self)) / math.prod(self.train_size))
 
     def _words(self) -> tuple[str, str]:
-        area = f"{100 * self.scale[0]:.3g} to {100 * self.scale[1]:.3g} % of the area"
         stretch = f"width / height times {self.ratio[0]:.2f} to {self.ratio[1]:.2f}"
-        train = f"resized to cover {size_text(self.train_size)}, {area}, {stretch}, random crop"
-        return train, f"resized to cover {size_text(self._resize_size())}, centre crop"
+        train = f"resized to cover {size_text(self.train_size)}, {_area_text(self.scale)}, {stretch}, random crop"
+        return train, f"resized to cover {size_text(_covered(self))}, centre crop"
 
 
 @dataclass(frozen=True)
@@ -277,11 +263,6 @@ class BiTHyperRulePolicy(ResizePolicy):
         parse_size((height, width))
         resize_size, size = (160, 128) if height * width < 96 * 96 else (512, 480)
         return cls(size, resize_size)
-
-    @property
-    def train_size(self) -> tuple[int, int]:
-        """(height, width) of every image, in pixels."""
-        return parse_size(self.size)
 
     def train(self) -> v2.Transform:
         """Stretch to ``resize_size``, then a random crop."""

@@ -91,8 +91,9 @@ class Letterbox(ResizingTransform):
     def inverse(self, sample: Any, source_size: Size) -> Any:
         """Boxes, keypoints, masks, images and video on the canvas, taken back to the image that was letterboxed.
 
-        What lies in the padding is cut off. Like every v2 transform it takes any nesting of dicts, lists and tuples and leaves the rest alone; plain
-        tensors count as images, so wrap found boxes in ``tv_tensors.BoundingBoxes``.
+        Pixels in the padding are cut off and boxes end at the image's edge; a keypoint in the padding lands outside the image. Like every v2
+        transform it takes any nesting of dicts, lists and tuples and leaves the rest alone; plain tensors count as images, so wrap found boxes
+        in ``tv_tensors.BoundingBoxes``.
 
         Args:
             sample: on the canvas of this letterbox.

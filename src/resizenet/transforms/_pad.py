@@ -41,7 +41,7 @@ def pad_input(inpt: Any, placement: Placement, fill: Fill, mask_fill: int) -> An
 class PaddingTransform(v2.Transform):
     """What the transforms that pad share: fills and a position. Subclasses say which canvas an image gets."""
 
-    def __init__(self, *, fill: Fill, mask_fill: int, position: str) -> None:
+    def __init__(self, *, fill: Fill = 0, mask_fill: int = 0, position: str = "center") -> None:
         super().__init__()
         check_choice("position", position, POSITIONS)
         self.fill = parse_fill(fill)
@@ -84,9 +84,6 @@ class PadToSquare(PaddingTransform):
         >>> PadToSquare()(torch.zeros(3, 20, 31)).shape
         torch.Size([3, 31, 31])
     """
-
-    def __init__(self, *, fill: Fill = 0, mask_fill: int = 0, position: str = "center") -> None:
-        super().__init__(fill=fill, mask_fill=mask_fill, position=position)
 
     def _canvas(self, height: int, width: int) -> tuple[int, int]:
         return max(height, width), max(height, width)

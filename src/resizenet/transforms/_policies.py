@@ -7,13 +7,13 @@ from dataclasses import KW_ONLY, dataclass
 
 from torchvision.transforms import v2
 
-from .._errors import ArgumentError, check_choice
-from .._sizes import POSITIONS, Size, parse_size
-from ._cover import ResizeToCover, Stretch
+from .._errors import ArgumentError
+from .._sizes import Size, parse_size
 from ._letterbox import Letterbox
-from ._pad import Fill, parse_fill, parse_mask_fill
-from ._policy import ResizePolicy, freeze, size_text
+from ._pad import Fill, parse_fill
+from ._policy import ResizePolicy, cover_and_crop, freeze, size_text
 from ._resizing import first_interpolation, parse_interpolation
+from ._to_size import ResizeToCover, Stretch
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,6 @@ class NativePolicy(ResizePolicy):
         if not isinstance(self.padding, int) or self.padding < 0:
             raise ArgumentError(f"padding: expected a non-negative int, got {self.padding!r}")
         freeze(self, size=parse_size(self.size))
-
-    @property
-    def train_size(self) -> tuple[int, int]:
-        """(height, width) of every image, in pixels."""
-        return parse_size(self.size)
 
     def train(self) -> v2.Transform:
         """Pad, then a random crop of ``size``."""
@@ -80,19 +75,13 @@ class UpscalePolicy(ResizePolicy):
     def __post_init__(self) -> None:
         freeze(self, size=parse_size(self.size), interpolation=parse_interpolation(self.interpolation))
 
-    @property
-    def train_size(self) -> tuple[int, int]:
-        """(height, width) of every image, in pixels."""
-        return parse_size(self.size)
-
     def train(self) -> v2.Transform:
         """Resize to cover, then a random crop."""
         return v2.Compose([ResizeToCover(self.size, interpolation=self.interpolation), v2.RandomCrop(self.train_size)])
 
     def eval(self) -> v2.Transform:
         """Resize to cover, then the centre crop."""
-        resize = ResizeToCover(self.size, interpolation=first_interpolation(self.interpolation))
-        return v2.Compose([resize, v2.CenterCrop(list(self.train_size))])
+        return cover_and_crop(self.train_size, self.train_size, self.interpolation)
 
     def _words(self) -> tuple[str, str]:
         resized = f"resized to cover {size_text(self.train_size)}"
@@ -119,11 +108,6 @@ class StretchPolicy(ResizePolicy):
 
     def __post_init__(self) -> None:
         freeze(self, size=parse_size(self.size), interpolation=parse_interpolation(self.interpolation))
-
-    @property
-    def train_size(self) -> tuple[int, int]:
-        """(height, width) of every image, in pixels."""
-        return parse_size(self.size)
 
     def train(self) -> v2.Transform:
         """Resize to ``size``."""
@@ -164,14 +148,8 @@ class LetterboxPolicy(ResizePolicy):
     interpolation: str | Sequence[str] = "bilinear"
 
     def __post_init__(self) -> None:
-        check_choice("position", self.position, POSITIONS)
-        parse_mask_fill(self.mask_fill)
         freeze(self, size=parse_size(self.size), fill=parse_fill(self.fill), interpolation=parse_interpolation(self.interpolation))
-
-    @property
-    def train_size(self) -> tuple[int, int]:
-        """(height, width) of every image, in pixels."""
-        return parse_size(self.size)
+        self.train()  # which checks the rest
 
     def train(self) -> v2.Transform:
         """The letterbox."""

@@ -9,7 +9,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
 from .._sizes import Size, parse_size
-from ._resizing import describe_arguments, draw_interpolation, parse_interpolation, resize_input
+from ._resizing import describe_arguments, draw_interpolation, parse_interpolation, resize_input, sample_size
 
 
 class RandomResizedCrop(v2.RandomResizedCrop):
@@ -23,6 +23,7 @@ class RandomResizedCrop(v2.RandomResizedCrop):
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         """The crop, as torchvision draws it, then the interpolation."""
+        sample_size(self._get_name(), flat_inputs)
         return {**super().make_params(flat_inputs), "interpolation": draw_interpolation(self.interpolation)}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:

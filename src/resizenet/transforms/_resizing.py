@@ -14,6 +14,7 @@ from torchvision.transforms.v2 import functional as F
 from .._errors import ArgumentError, ShapeError, check_choice
 from .._sizes import Size, parse_size
 from ..functional import INTERPOLATIONS, resize
+from ._passes import resize_batch
 
 COORDINATES = tuple(getattr(tv_tensors, name) for name in ("BoundingBoxes", "KeyPoints") if hasattr(tv_tensors, name))  # KeyPoints came with torchvision 0.23
 
@@ -43,27 +44,51 @@ def draw_interpolation(interpolation: str | Sequence[str]) -> str:
 def resize_input(inpt: Any, size: tuple[int, int], interpolation: str, *, antialias: bool = True) -> Any:
     """One image, video, mask, set of boxes or set of keypoints at ``size``; the input itself if it has that size.
 
-    - Tensors go through ``functional.resize``: torchvision's kernel gives wrong numbers for results one pixel wide (torch 2.15, CPU).
+    - Tensors go through ``functional.resize``, integers as floats: torchvision's kernel gives wrong numbers for results one pixel wide
+      (torch 2.15, CPU), and wraps around where bicubic overshoots uint16.
     - Masks are taken at the nearest pixel centre, by index: torchvision shifts them by up to half a pixel against the image (its "nearest"
       ignores the centres) and rounds integers beyond 2^24.
-    - Whole-numbered boxes and keypoints are rounded half up; torchvision truncates them.
+    - Whole-numbered keypoints and corners of boxes are rounded half up; torchvision truncates them, and sides apart from corners.
     """
     if tuple(F.get_size(inpt)) == size:
         return inpt
     if isinstance(inpt, tv_tensors.Mask):
         return tv_tensors.wrap(_resize_mask(inpt.as_subclass(Tensor), size), like=inpt)
     if isinstance(inpt, COORDINATES) and not inpt.is_floating_point():
-        resized = F.resize(inpt.to(torch.float64), list(size))
-        return tv_tensors.wrap(resized.as_subclass(Tensor).add(0.5).floor().to(inpt.dtype), like=resized)
-    if isinstance(inpt, Tensor) and not isinstance(inpt, COORDINATES) and (inpt.is_floating_point() or inpt.dtype == torch.uint8):
+        return _resize_whole_numbers(inpt, size)
+    if isinstance(inpt, Tensor) and not isinstance(inpt, COORDINATES):
         return _resize_image(inpt, size, interpolation, antialias)
     return F.resize(inpt, list(size), interpolation=InterpolationMode(interpolation), antialias=antialias)
 
 
+def _resize_whole_numbers(coordinates: tv_tensors.TVTensor, size: tuple[int, int]) -> tv_tensors.TVTensor:
+    """Boxes by their corners, which then lie on whole pixels of the canvas whatever the format; keypoints as they are."""
+    points = coordinates.to(torch.float64)
+    if isinstance(coordinates, tv_tensors.BoundingBoxes):
+        points = F.convert_bounding_box_format(points, new_format="XYXY")
+    after, before = (torch.tensor(canvas[::-1], device=points.device) for canvas in (size, coordinates.canvas_size))
+    pairs = points.as_subclass(Tensor).unflatten(-1, (-1, 2))  # (..., x and y); torchvision's factors are float32, and miss halves
+    resized = tv_tensors.wrap((pairs * after / before + 0.5).floor().flatten(-2), like=points, canvas_size=size)
+    if isinstance(coordinates, tv_tensors.BoundingBoxes):
+        resized = F.convert_bounding_box_format(resized, new_format=coordinates.format)
+    return tv_tensors.wrap(resized.as_subclass(Tensor).add(0.5).floor().to(coordinates.dtype), like=resized)
+
+
 def _resize_image(image: Tensor, size: tuple[int, int], interpolation: str, antialias: bool) -> Tensor:
-    flat = image.as_subclass(Tensor).reshape(-1, *image.shape[-3:]) if image.ndim != 4 else image.as_subclass(Tensor)
-    out = resize(flat, size, interpolation=interpolation, antialias=antialias).reshape(*image.shape[:-2], *size)
+    flat = image.as_subclass(Tensor).reshape(-1, *image.shape[-3:])
+    if flat.is_floating_point() or flat.dtype == torch.uint8:
+        out = resize_batch(flat, size, interpolation, antialias)
+    else:
+        exact = torch.float32 if flat.dtype.itemsize <= 2 else torch.float64
+        out = _to_whole(resize(flat.to(exact), size, interpolation=interpolation, antialias=antialias), flat.dtype)
+    out = out.reshape(*image.shape[:-2], *size)
     return tv_tensors.wrap(out, like=image) if isinstance(image, tv_tensors.TVTensor) else out
+
+
+def _to_whole(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Rounded and kept in the range of an integer dtype, or bool."""
+    low, high = (0, 1) if dtype == torch.bool else (torch.iinfo(dtype).min, torch.iinfo(dtype).max)
+    return x.round().clamp(low, high).to(dtype)
 
 
 def _resize_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
@@ -91,9 +116,9 @@ def describe_arguments(transform: v2.Transform) -> str:
 
 
 class ResizingTransform(v2.Transform):
-    """What the transforms that resize share: a size, an interpolation, or several to draw from, and antialias."""
+    """What the transforms that resize share: a size, an interpolation, or several to draw from, and antialias. Subclasses say which size results."""
 
-    def __init__(self, size: Size, *, interpolation: str | Sequence[str], antialias: bool) -> None:
+    def __init__(self, size: Size, *, interpolation: str | Sequence[str] = "bilinear", antialias: bool = True) -> None:
         super().__init__()
         self.size = parse_size(size)
         self.interpolation = parse_interpolation(interpolation)

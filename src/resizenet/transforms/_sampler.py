@@ -91,10 +91,11 @@ class MultiResolutionBatchSampler(Sampler[list[Index]]):
         self._batches_done = 0
 
     def __iter__(self) -> Iterator[list[Index]]:
-        """The batches of the epoch, or, once after ``load_state_dict``, those that are left of it."""
-        plan, order = self._plan(self.epoch)[self._batches_done :], self._order()
-        self._batches_done = 0
-        return ([(index, size) for index in order[start:stop]] for start, stop, size in plan)
+        """The batches of the epoch, or, after ``load_state_dict``, those that are left of it, until they are done."""
+        order = self._order()
+        for start, stop, size in self._plan(self.epoch)[self._batches_done :]:
+            yield [(index, size) for index in order[start:stop]]
+        self._batches_done = 0  # not before: a DataLoader with workers asks for two iterators and uses the second (torch 2.15)
 
     def __len__(self) -> int:
         """How many batches the next iteration has."""

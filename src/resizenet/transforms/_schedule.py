@@ -102,11 +102,10 @@ class ResolutionSchedule:
         check_positive("steps", steps)
         if steps < 2:
             raise ArgumentError(f"steps: expected at least 2, got {steps}")
-        ramp = cls.linear(start, end, multiple=multiple)
         _check_progress("until", until)
-        return cls(
-            "hold", tuple(ramp(index / (steps - 1)) for index in range(steps)), tuple(until * index / steps for index in range(steps)), multiple=multiple
-        )
+        ramp = cls.linear(start, end, multiple=multiple)
+        sizes, values = zip(*((ramp(index / (steps - 1)), until * index / steps) for index in range(steps)), strict=True)
+        return cls("hold", sizes, values, multiple=multiple)
 
     @classmethod
     def stages(cls, sizes: Mapping[float, Size]) -> ResolutionSchedule:
@@ -160,7 +159,7 @@ class ResolutionSchedule:
 
     @property
     def largest(self) -> tuple[int, int]:
-        """The (height, width) of the largest area that the schedule reaches."""
+        """The one of ``sizes`` with the largest area, as (height, width)."""
         return max(self.sizes, key=math.prod)
 
     def state_dict(self) -> dict[str, Any]:

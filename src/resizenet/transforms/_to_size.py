@@ -1,0 +1,68 @@
+"""Resizing to a size: exactly, with the shape given up, or, with the shape kept, around it or inside it."""
+
+from __future__ import annotations
+
+from .._sizes import cover_size, fit_size
+from ._resizing import ResizingTransform
+
+
+class Stretch(ResizingTransform):
+    """Resizes images, boxes, masks, keypoints and video to exactly ``size``, whatever becomes of their shape.
+
+    torchvision's ``Resize((height, width))`` with its faults mended: masks lie under their images to the pixel, whole-numbered boxes are
+    rounded rather than truncated, results one pixel wide are right, and the interpolation may be drawn.
+
+    Args:
+        size: (height, width) in pixels, or one int for a square.
+        interpolation: "nearest-exact", "bilinear" or "bicubic", for images, or a list of them to draw from for each sample; masks are
+            resized by nearest.
+        antialias: low-pass before shrinking.
+
+    Raises:
+        SizeError: a size that is not positive or not whole.
+        UnknownNameError: an unknown interpolation.
+        ShapeError: on a sample without an image, or whose images, masks and boxes have several sizes.
+
+    Example:
+        >>> import torch
+        >>> Stretch((5, 7))(torch.zeros(3, 20, 31)).shape
+        torch.Size([3, 5, 7])
+    """
+
+    def _resized(self, height: int, width: int) -> tuple[int, int]:
+        return self.size
+
+
+class ResizeToCover(ResizingTransform):
+    """Resizes images, boxes, masks, keypoints and video, shape kept, to the smallest size that covers ``size``.
+
+    For a square ``size`` this sets the shorter side. Arguments and errors are those of ``Stretch``.
+
+    Convention: the longer side is rounded half up and covers the target; torchvision's ``Resize(size)`` floors it.
+
+    Example:
+        >>> import torch
+        >>> from torchvision import tv_tensors
+        >>> ResizeToCover(10)(tv_tensors.Image(torch.zeros(3, 20, 31))).shape
+        torch.Size([3, 10, 16])
+    """
+
+    def _resized(self, height: int, width: int) -> tuple[int, int]:
+        return cover_size(height, width, self.size)
+
+
+class FitWithin(ResizingTransform):
+    """Shrinks images, boxes, masks, keypoints and video, shape kept, until they fit inside ``size``; never enlarges.
+
+    Arguments and errors are those of ``Stretch``.
+
+    Convention: one side equals the target's and the other is rounded half up, never below 1.
+
+    Example:
+        >>> import torch
+        >>> FitWithin(100)(torch.zeros(3, 375, 500)).shape, FitWithin(100)(torch.zeros(3, 32, 32)).shape
+        (torch.Size([3, 75, 100]), torch.Size([3, 32, 32]))
+    """
+
+    def _resized(self, height: int, width: int) -> tuple[int, int]:
+        return fit_size(height, width, self.size, enlarge=False)
