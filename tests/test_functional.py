@@ -68,7 +68,7 @@ def test_the_gradient_of_resize_is_its_adjoint(rule: Resizing) -> None:
     x, g = image_of(rule).requires_grad_(), image_of(Resizing(rule.after, rule.after, "", True), seed=1)
     resize(x, rule.after, **rule.rule).backward(g)
     rows, columns = (torch.from_numpy(reference.resize_matrix(*axis, *rule.rule.values())) for axis in zip(rule.before, rule.after, strict=True))
-    torch.testing.assert_close(x.grad, rows.T @ g @ columns, **EXACT)
+    torch.testing.assert_close(x.grad, rows.T @ g @ columns, rtol=1e-13, atol=1e-12)  # one pixel sums the whole result
 
 
 @given(resizings(linear_interpolations.filter(lambda name: name == "bilinear")))
