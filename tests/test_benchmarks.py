@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 import pytest
+from benchmarks.accuracy import _docs
 
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 ACCURACY = sorted((RESULTS / "accuracy").rglob("*.json"))
@@ -28,6 +29,24 @@ def test_an_accuracy_record_is_of_its_last_epoch_and_says_where_it_comes_from(fi
     assert [epoch["epoch"] for epoch in record["curve"]] == list(range(1, record["recipe"]["epochs"] + 1))
     assert record["experiment"] == file.parent.name
     assert {"command", "device", "date", "commit", "versions", "params", "macs", "seconds"} <= set(record)
+
+
+@pytest.mark.parametrize("file", ACCURACY, ids=name)
+def test_an_accuracy_record_is_of_an_arm_of_its_experiment_and_says_whether_it_is_small(file: Path) -> None:
+    record = json.loads(file.read_text())
+    _, experiment = _docs.versions()[file.parent.name]
+    assert record["arm"] in experiment.arms
+    assert record.get("small", False) == file.parent.name.endswith("-small")
+    assert f"-seed{record['seed']}" in file.stem
+
+
+@pytest.mark.parametrize("folder", sorted({file.parent.name for file in ACCURACY}))
+def test_the_arms_of_an_experiment_were_trained_alike(folder: str) -> None:
+    """All arms have the same epochs, and what a network costs does not depend on the seed."""
+    arms = _docs.arms_of(folder)
+    assert len({record["recipe"]["epochs"] for records in arms.values() for record in records}) == 1
+    for records in arms.values():
+        assert len({json.dumps([record["params"], record["macs"]]) for record in records}) == 1
 
 
 @pytest.mark.parametrize("file", THROUGHPUT, ids=name)

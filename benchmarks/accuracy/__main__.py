@@ -14,7 +14,7 @@ from rich.progress import Progress
 from ._checkpoint import FOLDER
 from ._experiment import Experiment
 from ._experiments import EXPERIMENTS
-from ._records import RESULTS, load
+from ._records import RESULTS
 from ._run import Budget, OutOfTime, Session, run_all
 
 
@@ -28,8 +28,8 @@ def _experiment(name: str, *, small: bool) -> Experiment:
 
 
 def _accelerator(device: str) -> Accelerator:
-    if device == "cuda" and not torch.cuda.is_available():
-        raise SystemExit("cuda: torch finds no such device here; take --device cpu")
+    if device != "cpu" and not (device == "cuda" and torch.cuda.is_available()):
+        raise SystemExit(f"{device}: torch finds no such device here; take --device cpu")
     torch.backends.cudnn.benchmark = True
     return Accelerator(cpu=device == "cpu", mixed_precision="bf16")
 
@@ -53,19 +53,18 @@ def run(options: argparse.Namespace) -> None:
     accelerator = _accelerator(options.device)
     data = experiment.load(options.data).to(accelerator.device)
     flags = "".join(f" --{flag}" for flag in ("small", "compile") if getattr(options, flag))
-    name = options.experiment + ("-small" if options.small else "")
     options.checkpoints.mkdir(parents=True, exist_ok=True)
     (options.checkpoints / ".gitignore").write_text("*\n")
     with Progress(disable=not accelerator.is_main_process) as progress:
         session = Session(
-            name=name,
+            name=_folder(options),
             experiment=experiment,
             data=data,
             accelerator=accelerator,
             progress=progress,
             command=f"python -m benchmarks.accuracy run {options.experiment}{flags} --device {options.device} --seeds {seeds} --epochs {epochs}",
             small=options.small,
-            results=options.out / name,
+            results=options.out / _folder(options),
             checkpoints=options.checkpoints,
             budget=budget,
             compiled=options.compile,
@@ -93,13 +92,15 @@ def show(options: argparse.Namespace) -> None:
 
 def table(options: argparse.Namespace) -> None:
     """Print what has been measured."""
-    from ._tables import page_of, provenance
+    from ._docs import tables_of
 
     _experiment(options.experiment, small=options.small)
-    name = options.experiment + ("-small" if options.small else "")
-    arms = load(name, options.results)
-    print(page_of(name).table(arms))
-    print(provenance(arms))
+    print(tables_of(_folder(options), options.results))
+
+
+def _folder(options: argparse.Namespace) -> str:
+    """Of the results: those of the small version are kept apart."""
+    return options.experiment + ("-small" if options.small else "")
 
 
 def _positive(text: str) -> int:
@@ -118,7 +119,7 @@ def main() -> None:
     command.add_argument(
         "--data", type=Path, required=True, help="CIFAR-10 as .npz or a cifar-10-batches-py folder; for Imagenette the folder of train/ and val/"
     )
-    command.add_argument("--device", choices=("cuda", "cpu"), default="cuda" if torch.cuda.is_available() else "cpu", help="default: %(default)s")
+    command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cuda or cpu (default: %(default)s)")
     command.add_argument("--seeds", type=_positive, help="how many, instead of the experiment's own number")
     command.add_argument("--epochs", type=_positive, help="instead of the experiment's own")
     command.add_argument("--budget-minutes", type=float, help="stop before an epoch that would not fit; the same command goes on later")

@@ -62,10 +62,11 @@ def load_cifar10(path: Path) -> ImageData:
 
 
 def _from_npz(path: Path) -> Mapping[str, np.ndarray]:
-    arrays = np.load(path)
-    if not isinstance(arrays, Mapping):
-        raise ValueError("one array, not an archive of four")
-    return dict(arrays)
+    with path.open("rb") as file:
+        arrays = np.load(file)
+        if not isinstance(arrays, Mapping):
+            raise ValueError("one array, not an archive of four")
+        return dict(arrays)
 
 
 def _from_folder(path: Path) -> Mapping[str, np.ndarray]:

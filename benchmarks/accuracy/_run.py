@@ -121,34 +121,21 @@ def _weights_file(session: Session, arm: str, seed: int) -> Path:
 
 def _run_one(session: Session, name: str, seed: int, epochs: int) -> Record:
     """Train one arm from one seed, or finish what was begun; the record that is written."""
-    arm, accelerator = session.experiment.arms[name], session.accelerator
+    arm = session.experiment.arms[name]
     recipe = replace(Recipe(epochs=epochs), **arm.recipe)
-    _check_batches(recipe, accelerator, len(session.data.x_train))
-    started, memory = time.perf_counter(), PeakMemory(accelerator.device)
-    session.budget.check(_expected_epoch(session, name), accelerator)  # before the features of a frozen network, too
+    _check_batches(recipe, session.accelerator, len(session.data.x_train))
+    session.budget.check(_expected_epoch(session, name), session.accelerator)  # before the features of a frozen network, too
+    now = time.perf_counter()
     torch.manual_seed(seed)
     data = arm.prepare(session.data)
     torch.manual_seed(seed)
-    model = _make(session, arm, seed)
-    training = Training(model, data, recipe, seed, accelerator, compiled=session.compiled)
-    file = _checkpoint_file(session, name, seed)
-    progress = _resume(file, training, recipe)
-    bar = session.progress.add_task(f"{name}, seed {seed}", total=epochs * training.steps, completed=len(progress["curve"]) * training.steps)
-    earlier = progress["seconds"]
-    while len(progress["curve"]) < epochs:
-        session.budget.check(progress["epoch_seconds"] or _expected_epoch(session, name), accelerator)
-        began = time.perf_counter()
-        epoch = training.epoch(lambda: session.progress.advance(bar)) | session.experiment.watch(model, data)
-        progress["curve"].append(_finite({"epoch": len(progress["curve"]) + 1, **epoch}))
-        progress["epoch_seconds"] = time.perf_counter() - began
-        progress["seconds"] = earlier + time.perf_counter() - started
-        progress["peak_memory"] = max(filter(None, (progress["peak_memory"], memory.read())), default=None)
-        _save(file, training, recipe, progress)
-        session.say(_line(name, seed, progress["curve"][-1]))
-    session.progress.remove_task(bar)
+    training = Training(_make(session, arm, seed), data, recipe, seed, session.accelerator, compiled=session.compiled)
+    progress = _resume(_checkpoint_file(session, name, seed), training)
+    begun = now - progress["seconds"]
+    _train(session, name, seed, training, progress, begun)
     trained = arm.make()
-    trained.load_state_dict(model.state_dict())
-    finish = session.experiment.finish(trained.to(accelerator.device, memory_format=torch.channels_last).eval(), data)
+    trained.load_state_dict(training.model.state_dict())
+    finish = session.experiment.finish(trained.to(session.accelerator.device, memory_format=torch.channels_last).eval(), data)
     _keep_weights(session, name, seed, trained)
     return {
         "experiment": session.name,
@@ -161,12 +148,30 @@ def _run_one(session: Session, name: str, seed: int, epochs: int) -> Record:
         "accuracy": progress["curve"][-1]["accuracy"],
         "finish": finish,
         "curve": progress["curve"],
-        "seconds": earlier + time.perf_counter() - started,
+        "seconds": time.perf_counter() - begun,
         "images_per_second": training.steps * recipe.batch_size * epochs / sum(epoch["seconds"] for epoch in progress["curve"]),
         "peak_memory_bytes": progress["peak_memory"],
         **_cost(arm, session.data, recipe),
         **_environment(session),
     }
+
+
+def _train(session: Session, name: str, seed: int, training: Training, progress: dict[str, Any], begun: float) -> None:
+    """The epochs that are missing, each with its checkpoint; ``progress`` grows."""
+    memory = PeakMemory(session.accelerator.device)
+    curve, steps = progress["curve"], training.steps
+    bar = session.progress.add_task(f"{name}, seed {seed}", total=training.recipe.epochs * steps, completed=len(curve) * steps)
+    while len(curve) < training.recipe.epochs:
+        session.budget.check(progress["epoch_seconds"] or _expected_epoch(session, name), session.accelerator)
+        start = time.perf_counter()
+        measured = training.epoch(lambda: session.progress.advance(bar)) | session.experiment.watch(training.model, training.data)
+        curve.append(_finite({"epoch": len(curve) + 1, **measured}))
+        progress["epoch_seconds"] = time.perf_counter() - start
+        progress["seconds"] = time.perf_counter() - begun
+        progress["peak_memory"] = max(filter(None, (progress["peak_memory"], memory.read())), default=None)
+        _save(_checkpoint_file(session, name, seed), training, progress)
+        session.say(_line(name, seed, curve[-1]))
+    session.progress.remove_task(bar)
 
 
 def _check_batches(recipe: Recipe, accelerator: Accelerator, images: int) -> None:
@@ -195,21 +200,21 @@ def _keep_weights(session: Session, name: str, seed: int, model: nn.Module) -> N
         _checkpoint.save(_weights_file(session, name, seed), model.state_dict())
 
 
-def _resume(file: Path, training: Training, recipe: Recipe) -> dict[str, Any]:
+def _resume(file: Path, training: Training) -> dict[str, Any]:
     """What is known of a run: of one that was interrupted, or of none."""
     if not file.exists():
         return {"curve": [], "seconds": 0.0, "epoch_seconds": 0.0, "peak_memory": None}
     state = _checkpoint.load(file)
-    if state["recipe"] != repr(recipe) or len(state["training"]["random"]) != training.accelerator.num_processes:
+    if state["recipe"] != repr(training.recipe) or len(state["training"]["random"]) != training.accelerator.num_processes:
         raise SystemExit(f"{file}: an interrupted run of another recipe or number of processes; finish it with those, or delete it")
     training.load_state_dict(state["training"])
     return state["progress"]
 
 
-def _save(file: Path, training: Training, recipe: Recipe, progress: dict[str, Any]) -> None:
+def _save(file: Path, training: Training, progress: dict[str, Any]) -> None:
     state = training.state_dict()
     if training.accelerator.is_main_process:
-        _checkpoint.save(file, {"recipe": repr(recipe), "training": state, "progress": progress})
+        _checkpoint.save(file, {"recipe": repr(training.recipe), "training": state, "progress": progress})
     training.accelerator.wait_for_everyone()
 
 

