@@ -138,6 +138,7 @@ def crop_resize(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     dtype: torch.dtype | None = None,
+    kernels: str = "never",
 ) -> Tensor:
     """Cut a box of its own out of each image of a batch, and resize all of them to one size.
 
@@ -146,8 +147,8 @@ def crop_resize(
     floating dtypes.
 
     On a CPU each crop is resized by torch's kernels, which round uint8 to whole levels even where the result is floating, and clamp bicubic between
-    the axes; elsewhere a floating result is not rounded. On CUDA one Triton kernel does it all, where triton is installed, no gradient is needed, and the interpolation is bilinear;
-    otherwise, and in ``torch.compile``, two batched matrix products do, and a pixel that is not finite spreads over its rows and columns.
+    the axes; elsewhere a floating result is not rounded, two batched matrix products make it, and a pixel that is not finite spreads over its rows and
+    columns.
 
     Boxes are looked at before they are used, which waits for the GPU where they are on one: leave them on the CPU, their copy does not wait. In
     ``torch.compile`` they are not looked at, and boxes that leave the image give wrong numbers.
@@ -163,6 +164,9 @@ def crop_resize(
         antialias: low-pass before shrinking; has no meaning for "nearest-exact".
         mean: for each channel, taken from the result; of uint8 images on the scale of 0 to 1.
         std: for each channel, by which the result is then divided.
+        kernels: "auto" takes one Triton kernel for all of it where that applies: images on a CUDA device, triton installed, no gradient needed,
+            bilinear, no side shrunk to less than an eighth, not in ``torch.compile``. "never", the default, is plain PyTorch. The kernel is
+            tested in Triton's interpreter and compiled for three GPUs, but has not run on one yet.
         dtype: of the result, that of the images unless given. uint8 images are scaled to 0..1 where it is floating, as by torchvision's ``to_dtype``.
 
     Returns:
@@ -173,7 +177,7 @@ def crop_resize(
         ShapeError: images that are not four-dimensional or have no pixel; boxes, flip, mean or std that do not fit them.
         DtypeError: images neither floating point nor uint8, boxes not whole, flip not bool, a dtype that the images cannot have.
         ArgumentError: a box that is empty or leaves the image; a std that is not positive.
-        UnknownNameError: an unknown interpolation.
+        UnknownNameError: an unknown interpolation, or another word for ``kernels``.
 
     Example:
         >>> images = torch.arange(32.0).reshape(2, 1, 4, 4)
@@ -186,6 +190,7 @@ def crop_resize(
     """
     target = parse_size(size)
     check_choice("interpolation", interpolation, INTERPOLATIONS)
+    check_choice("kernels", kernels, ("auto", "never"))
     _check_image(images)
     _check_boxes(boxes, images)
     if flip is not None:
@@ -196,7 +201,7 @@ def crop_resize(
     antialias = antialias and interpolation != "nearest-exact"
     with torch.autocast(images.device.type, enabled=False):
         result = None
-        if images.is_cuda and not torch.compiler.is_compiling():
+        if kernels == "auto" and images.is_cuda and not torch.compiler.is_compiling():
             result = _resize_by_kernel(images, boxes, target, flip, affine, interpolation, antialias, dtype)
         if result is None:
             each = images.device.type == "cpu" and not torch.compiler.is_compiling()
