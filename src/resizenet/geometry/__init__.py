@@ -1,6 +1,7 @@
 """What an input size does to any model, computed without computing: no image, no arithmetic, no copy of the weights."""
 
+from ._compare import Comparison, compare
 from ._report import GeometryReport, report
 from ._trace import Row
 
-__all__ = ["GeometryReport", "Row", "report"]
+__all__ = ["Comparison", "GeometryReport", "Row", "compare", "report"]

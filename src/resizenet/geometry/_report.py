@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,15 +10,20 @@ from torch import nn
 
 from .._errors import check_positive
 from .._sizes import Size, parse_size
+from . import _stages
+from ._html import page
+from ._plot import plot_stages
+from ._rich import group
+from ._stem import stem_of
+from ._suggestions import suggestions
+from ._text import HEADER, cells, count, legend, table
 from ._trace import Row, trace
-
-_SMALL_MAP = 2  # cells per side; at 2x2 a 3x3 kernel meets padding in every position
-_GOOD_MAP = 4  # cells per side of the last map of a CIFAR ResNet-18 at 32 px
+from ._warnings import warnings
 
 
 @dataclass(frozen=True)
 class GeometryReport:
-    """What ``report`` found; ``str()`` is a table.
+    """What ``report`` found; ``str()`` is a table for a terminal, and a notebook shows one of its own.
 
     Attributes:
         model: the class's name.
@@ -40,14 +46,19 @@ class GeometryReport:
     params: int
 
     @property
-    def final(self) -> Row | None:
-        """The module that makes the last map: the last one with multiply-accumulates and a map; None without any."""
-        return _final(self.stages)
+    def layers(self) -> tuple[Row, ...]:
+        """The rows of modules that call no other module."""
+        return _stages.layers(self.rows)
 
     @property
     def stages(self) -> tuple[Row, ...]:
         """The rows of the table: modules are opened until each halves the map at most once; those that only pass it on are left out."""
-        return _stages(self.rows)
+        return _stages.stages(self.rows)
+
+    @property
+    def final(self) -> Row | None:
+        """The stage that makes the last map: the last one with multiply-accumulates and a map; None without any."""
+        return _stages.last_map(self.stages)
 
     @property
     def output_stride(self) -> tuple[int, int] | None:
@@ -59,26 +70,63 @@ class GeometryReport:
         """(height, width) in input pixels that one cell of the last map can see, theoretical."""
         return self.final.receptive_field if self.final else None
 
+    def table(self, *, layers: bool = False) -> str:
+        """The report for a terminal: one line per stage, or per layer."""
+        notes = [f"{mark} {text}".strip() for mark, text in self._notes(self.layers if layers else self.stages)]
+        lines = table(self._lines(self.layers if layers else self.stages), left=2)
+        return "\n".join([self._title, "", *lines, *([""] if notes else []), *notes])
+
+    def plot(self) -> Any:
+        """A picture: for every stage the image, the cells of its map, and what the middle cell sees.
+
+        Returns:
+            A ``matplotlib.figure.Figure``; ``savefig`` writes it.
+
+        Raises:
+            ModuleNotFoundError: matplotlib is not installed.
+        """
+        return plot_stages(self.stages, self.input_size, self._title)
+
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain values, ready for JSON."""
-        return {**asdict(self), "output_stride": self.output_stride, "receptive_field": self.receptive_field}
+        """The report as plain values, ready for JSON; stages and layers are given by name."""
+        names = {"stages": [row.name for row in self.stages], "layers": [row.name for row in self.layers]}
+        return {**asdict(self), **names, "output_stride": self.output_stride, "receptive_field": self.receptive_field}
 
     def __str__(self) -> str:
+        return self.table()
+
+    def __rich__(self) -> Any:
+        return group(self._title, self._lines(self.stages), self._notes(self.stages), left=2)
+
+    def _repr_html_(self) -> str:
+        return page(self._title, self._lines(self.stages), self._notes(self.stages), left=2)
+
+    @property
+    def _title(self) -> str:
         height, width = self.input_size
-        title = f"{self.model} at {self.in_channels}x{height}x{width}: {_count(self.macs)} MACs, {_count(self.params)} parameters"
-        header = ("module", "kind", "map", "channels", "stride", "field", "MACs", "parameters")
-        cells = [header, *(_cells(row) for row in self.stages)]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines = ["  ".join(cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))) for line in cells]
-        notes = [*(f"! {warning}" for warning in self.warnings), *(f"> {suggestion}" for suggestion in self.suggestions)]
-        return "\n".join(line.rstrip() for line in [title, "", *lines, *([""] if notes else []), *notes])
+        return f"{self.model} at {self.in_channels}x{height}x{width}: {count(self.macs)} MACs, {count(self.params)} parameters"
+
+    def _lines(self, rows: Sequence[Row]) -> list[tuple[str, ...]]:
+        return [HEADER, *map(cells, rows)]
+
+    def _notes(self, rows: Sequence[Row]) -> list[tuple[str, str]]:
+        """(mark, text): what the table's own marks mean, warnings, suggestions."""
+        return [*(("", text) for text in legend(rows)), *(("!", text) for text in self.warnings), *((">", text) for text in self.suggestions)]
 
 
 def report(model: nn.Module, input_size: Size, *, in_channels: int = 3) -> GeometryReport:
-    """What an input size does to a model: maps, strides, receptive fields, multiply-accumulates and parameters.
+    """What an input size does to a model: maps, strides, receptive fields, unused taps, multiply-accumulates and parameters.
 
-    The model is run once in eval mode on meta tensors, which have a shape and no values, so nothing is computed and the
-    model is left as it was. MACs are torch's FLOP count halved.
+    The model is run in eval mode on meta tensors, which have a shape and no values, so nothing is computed and the model is
+    left as it was. MACs are torch's FLOP count halved. Idle taps are the share of the kernels' weights that only ever meet
+    padding at this size.
+
+    Receptive fields are exact through windows, sums, concatenations, slices and changes of layout; a plus is for maps that are
+    scaled or normalised by something that sees more. Attention and global pooling give "image", a cell sees everything, or
+    "?", what it sees is not known or not the same for all cells, as in windows.
+
+    What ``adapt`` is suggested for follows from the traced stem: a strided convolution whose windows overlap, with or without a
+    pool.
 
     Args:
         model: any module that maps (B, in_channels, H, W) to anything.
@@ -94,108 +142,34 @@ def report(model: nn.Module, input_size: Size, *, in_channels: int = 3) -> Geome
         >>> print(report(torchvision.models.resnet18(num_classes=10), 32))
         ResNet at 3x32x32: 37.0 M MACs, 11.2 M parameters
         <BLANKLINE>
-        module   kind                 map  channels  stride  field    MACs  parameters
-        conv1    Conv2d             16x16        64       2      7   2.4 M       9.4 k
-        maxpool  MaxPool2d            8x8        64       4     11       0           0
-        layer1   Sequential           8x8        64       4     43   9.4 M     148.0 k
-        layer2   Sequential           4x4       128       8     99   8.4 M     525.6 k
-        layer3   Sequential           2x2       256      16    211   8.4 M       2.1 M
-        layer4   Sequential           1x1       512      32    435   8.4 M       8.4 M
-        fc       Linear                 -         -       -      -   5.1 k       5.1 k
+        module   kind          map  channels  stride  field  idle taps   MACs  parameters
+        conv1    Conv2d      16x16        64       2      7        0 %  2.4 M       9.4 k
+        maxpool  MaxPool2d     8x8        64       4     11          -      0           0
+        layer1   Sequential    8x8        64       4     43        0 %  9.4 M     148.0 k
+        layer2   Sequential    4x4       128       8     99        0 %  8.4 M     525.6 k
+        layer3   Sequential    2x2       256      16    211        0 %  8.4 M       2.1 M
+        layer4   Sequential    1x1       512      32    435       83 %  8.4 M       8.4 M
+        fc       Linear          -         -       -      -          -  5.1 k       5.1 k
         <BLANKLINE>
-        ! layer3: 2x2 map, where a 3x3 kernel uses 4 of 9 taps; 19 % of the parameters
-        ! layer4: 1x1 map, where a 3x3 kernel uses 1 of 9 taps; 75 % of the parameters
-        ! from layer1 on, the receptive field (43 px) exceeds the image
-        > resizenet.adapt(model, 32): same weights, a stem that keeps the last map large
-        > resizenet.transforms.UpscalePolicy(128): a 4x4 last map, up to 16 times the MACs
+        ! layer3: 2x2 map, where a 3x3 kernel never has more than 4 of 9 taps inside; 19 % of the parameters
+        ! layer4: 1x1 map, where a 3x3 kernel uses 1 of 9 taps and the others only ever meet padding; 75 % of the parameters
+        ! from layer1.1.conv1 on, the receptive field (35 px) exceeds the image
+        ! layer4.0.bn1 and 4 more: 1 value per channel and image, so BatchNorm raises in training when the last batch is 1 image; drop_last=True avoids it
+        > resizenet.adapt(model, 32, stem="cifar"): the same weights, a last map of about 4x4, up to 16 times the MACs
+        > resizenet.transforms.UpscalePolicy(128): a 4x4 last map, 16.0 times the MACs (592.2 M)
     """
     size = parse_size(input_size, argument="input_size")
     check_positive("in_channels", in_channels)
-    rows, macs = trace(model, in_channels, size)
+    traced = trace(model, in_channels, size)
     params = sum(p.numel() for p in model.parameters())
-    stages = _stages(tuple(rows))
+    stem = stem_of(traced)
     return GeometryReport(
         model=type(model).__name__,
         input_size=size,
         in_channels=in_channels,
-        rows=tuple(rows),
-        warnings=tuple(_warnings(stages, size, params)),
-        suggestions=tuple(_suggestions(stages, size)),
-        macs=macs,
+        rows=traced.rows,
+        warnings=tuple(warnings(traced, stem, size, params)),
+        suggestions=tuple(suggestions(model, traced, stem, size, in_channels)),
+        macs=traced.macs,
         params=params,
     )
-
-
-def _stages(rows: tuple[Row, ...]) -> tuple[Row, ...]:
-    def visit(parent: str) -> list[Row]:
-        found: list[Row] = []
-        for row in rows:
-            if row.parent == parent:
-                inside = visit(row.name) if _halves_more_than_once(row) else []
-                found.extend(inside or [row])
-        return found
-
-    return tuple(row for row in visit("") if row.macs or (row.output_map and row.output_map != row.input_map))
-
-
-def _halves_more_than_once(row: Row) -> bool:
-    if row.input_map is None or row.output_map is None:
-        return row.input_map is not None
-    return any(before > 2 * after for before, after in zip(row.input_map, row.output_map, strict=True))
-
-
-def _final(stages: tuple[Row, ...]) -> Row | None:
-    return next((row for row in reversed(stages) if row.output_map and row.macs), None)
-
-
-def _warnings(stages: tuple[Row, ...], size: tuple[int, int], params: int) -> list[str]:
-    warnings = []
-    for row in stages:
-        if row.output_map and row.macs and max(row.output_map) <= _SMALL_MAP:
-            cells = row.output_map[0] * row.output_map[1]  # as many taps of a 3x3 kernel meet the map, whichever cell it is centred on
-            share = 100 * row.params / max(params, 1)
-            warnings.append(f"{row.name}: {_by(row.output_map)} map, where a 3x3 kernel uses {cells} of 9 taps; {share:.0f} % of the parameters")
-    seeing = (row for row in stages if row.receptive_field and row.macs)
-    wide = next((row for row in seeing if row.receptive_field and max(row.receptive_field) > max(size)), None)
-    if wide and wide.receptive_field:
-        warnings.append(f"from {wide.name} on, the receptive field ({max(wide.receptive_field)} px) exceeds the image")
-    return warnings
-
-
-def _suggestions(stages: tuple[Row, ...], size: tuple[int, int]) -> list[str]:
-    final = _final(stages)
-    if final is None or final.output_map is None or min(final.output_map) >= _GOOD_MAP:
-        return []
-    factor = -(-_GOOD_MAP // min(final.output_map))
-    larger, larger_map = (tuple(factor * side for side in sides) for sides in (size, final.output_map))
-    return [
-        f"resizenet.adapt(model, {_argument(size)}): same weights, a stem that keeps the last map large",
-        f"resizenet.transforms.UpscalePolicy({_argument(larger)}): a {_by(larger_map)} last map, up to {factor**2} times the MACs",
-    ]
-
-
-def _argument(size: tuple[int, ...]) -> str:
-    return str(size[0]) if size[0] == size[1] else str(size)
-
-
-def _by(size: tuple[int, ...]) -> str:
-    return "x".join(map(str, size))
-
-
-def _one(pair: tuple[int, int] | None) -> str:
-    if pair is None:
-        return "-"
-    return str(pair[0]) if pair[0] == pair[1] else _by(pair)
-
-
-def _count(number: int) -> str:
-    for unit, scale in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
-        if number >= scale:
-            return f"{number / scale:.1f} {unit}"
-    return str(number)
-
-
-def _cells(row: Row) -> tuple[str, ...]:
-    size = _by(row.output_map) if row.output_map else "-"
-    channels = str(row.channels) if row.channels else "-"
-    return row.name, row.kind, size, channels, _one(row.stride), _one(row.receptive_field), _count(row.macs), _count(row.params)

@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_forward_hook
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from .._errors import ShapeError
-from ._field import Field
-
-Fields = tuple[Field, Field]  # (vertical, horizontal)
+from ._follow import Follower
+from ._known import Window
+from ._layout import Layout, Reach
+from ._taps import taps_of
 
 
 @dataclass(frozen=True)
 class Row:
-    """What one module does.
+    """What one module does. A map is a tensor that still has the image's rows and columns, in whatever order its dimensions are.
 
     Attributes:
         name: its path in the model, such as "layer1.0.conv1".
         kind: its class's name.
-        input_map: (height, width) of the first input, None unless that is a map (B, C, H, W).
+        input_map: (height, width) of the first input, None unless that is a map.
         output_map: (height, width) of the output, None unless that is a map.
         channels: of the output map.
         stride: (vertical, horizontal) input pixels from one cell of the output to the next; None where unknown.
-        receptive_field: (height, width) in input pixels, theoretical; None where unknown or not a window.
+        receptive_field: (height, width) in input pixels, theoretical: pixels beyond the border count; None unless ``reach`` is "window" or "gated".
+        field_start: (row, column) of the first pixel that the first cell sees, negative beyond the border; None where the field is.
+        reach: what a cell of the output map sees: "window", "gated" (a window, scaled or normalised by something that sees more, such as a
+            squeeze-and-excitation), "image" (everything) or "unknown" (a part that is not the same for all cells, as in window attention).
+        kernel: (height, width) of the convolution's kernel; of several inside, the one that uses the smallest share of its taps; None without any.
+        used_taps: how many taps of that kernel ever meet the map; the others only ever meet padding.
+        idle_taps: the share, 0..1, of the weights of all kernels inside that only ever meet padding.
         macs: multiply-accumulates of convolutions and matrix products for one image, over all calls.
         params: parameters of the module and those inside it.
     """
@@ -43,6 +50,11 @@ class Row:
     channels: int | None
     stride: tuple[int, int] | None
     receptive_field: tuple[int, int] | None
+    field_start: tuple[int, int] | None
+    reach: str | None
+    kernel: tuple[int, int] | None
+    used_taps: int | None
+    idle_taps: float | None
     macs: int
     params: int
 
@@ -52,97 +64,59 @@ class Row:
         return self.name.rpartition(".")[0]
 
 
-def _pair(value: int | Sequence[int]) -> tuple[int, int]:
-    if isinstance(value, int):
-        return value, value
-    return (value[0], value[-1])
+@dataclass(frozen=True)
+class Trace:
+    """What ``trace`` found.
+
+    Attributes:
+        rows: one per module that was called, in the order in which they finish.
+        macs: of the whole model.
+        windows: every call of a convolution or pooling, in order.
+        single_value_norms: batch norms that see one value per channel in a batch of one image.
+        classifier: the last linear layer; None without any.
+    """
+
+    rows: tuple[Row, ...]
+    macs: int
+    windows: tuple[Window, ...]
+    single_value_norms: tuple[str, ...]
+    classifier: str | None
 
 
-def _with_defaults(given: Sequence[Any], defaults: Sequence[Any]) -> Sequence[Any]:
-    """As many positional arguments as there are defaults; torch leaves trailing ones out where they have their default."""
-    return [*given, *defaults[len(given) :]][: len(defaults)]
+@dataclass(frozen=True, eq=False)
+class _Call:
+    before: Layout | None
+    after: Layout | None
+    numel: int  # of the output
+    single_value: bool
 
 
-def _map_of(value: object) -> tuple[int, int] | None:
-    return (value.shape[2], value.shape[3]) if isinstance(value, Tensor) and value.ndim == 4 else None
-
-
-class _FieldMode(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves its hook untyped
-    """Follows the receptive field of every tensor that depends on the image through the operations of the model."""
-
-    def __init__(self, image: Tensor) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._known: dict[int, tuple[Tensor, Fields | None]] = {}  # by id; the tensor is kept so that its id stays its own
-        self._set(image, (Field(), Field()))
-
-    def _set(self, tensor: Tensor, fields: Fields | None) -> None:
-        self._known[id(tensor)] = (tensor, fields)
-
-    def get(self, value: object) -> Fields | None:
-        """(vertical, horizontal), or None where it is unknown or not a window."""
-        return self._known[id(value)][1] if id(value) in self._known else None
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        inputs = [leaf for leaf in tree_leaves(args) if id(leaf) in self._known]
-        if inputs:
-            for tensor in tree_leaves(out):
-                if isinstance(tensor, Tensor):
-                    self._set(tensor, self._fields(func.overloadpacket, args, inputs, tensor))
-        return out
-
-    def _fields(self, op: Any, args: Sequence[Any], inputs: Sequence[Tensor], out: Tensor) -> Fields | None:
-        aten = torch.ops.aten
-        if op is aten.convolution:
-            stride, padding, dilation, transposed = args[3:7]
-            return None if transposed else self._slide(args[0], args[1].shape[2:], stride, padding, dilation)
-        if op is aten.max_pool2d_with_indices:
-            kernel, stride, padding, dilation = _with_defaults(args[1:], [None, None, 0, 1])
-            return self._slide(args[0], kernel, stride or kernel, padding, dilation)
-        if op is aten.avg_pool2d:
-            kernel, stride, padding = _with_defaults(args[1:], [None, None, 0])
-            return self._slide(args[0], kernel, stride or kernel, padding, 1)
-        if op is aten.slice and len(args) == 5 and args[1] in (2, 3):
-            return self._subsample(*args)
-        return self._cell_by_cell(inputs, out)
-
-    def _slide(self, x: Tensor, *window: Any) -> Fields | None:
-        """``window``: kernel, stride, padding and dilation, each an int or a pair."""
-        fields = self.get(x)
-        if fields is None:
-            return None
-        vertical, horizontal = (field.slide(*axis) for field, axis in zip(fields, zip(*map(_pair, window), strict=True), strict=True))
-        return vertical, horizontal
-
-    def _subsample(self, x: Tensor, dim: int, start: int, end: int, step: int) -> Fields | None:
-        """Of every ``step``-th row (dim 2) or column (dim 3), as in ``x[:, :, ::2, ::2]``; None for a slice that leaves out more."""
-        if start != 0 or end < x.shape[dim]:
-            return None
-        return self._slide(x, 1, (step, 1) if dim == 2 else (1, step), 0, 1)
-
-    def _cell_by_cell(self, inputs: Sequence[Tensor], out: Tensor) -> Fields | None:
-        """Of any other operation: the union over inputs that are maps of the output's size. Gates of 1x1 do not count."""
-        fields = [self.get(x) for x in inputs if _map_of(x) == _map_of(out)]
-        if _map_of(out) is None or not fields or None in fields:
-            return None
-        union = fields[0]
-        for other in fields[1:]:
-            axes = [a.union(b) for a, b in zip(union or (), other or (), strict=True)]
-            union = None if None in axes else (axes[0], axes[1])  # type: ignore[assignment]  # neither is None here
-        return union
+def _first(values: object) -> Tensor | None:
+    return next((leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor)), None)
 
 
 class _Recorder:
-    """Hooks that note each module's input, output and receptive field, in the order in which the modules finish."""
+    """Hooks that note each module's input and output, in the order in which the modules finish, and tell the follower which one runs."""
 
-    def __init__(self, model: nn.Module, mode: _FieldMode) -> None:
+    def __init__(self, model: nn.Module, follower: Follower) -> None:
         self._names = {module: name for name, module in model.named_modules() if name}
-        self._mode = mode
-        self.calls: dict[str, tuple[object, object, Fields | None]] = {}
+        self._known = follower.known
+        self._outer: list[str] = []
+        self.calls: dict[str, _Call] = {}
 
-    def __call__(self, module: nn.Module, args: Any, output: Any) -> None:
+    def enter(self, module: nn.Module, args: Any) -> None:
+        self._outer.append(self._known.module)
+        self._known.module = self._names.get(module, self._known.module)
+
+    def leave(self, module: nn.Module, args: Any, output: Any) -> None:
+        self._known.module = self._outer.pop()
         if module in self._names:
-            self.calls[self._names[module]] = (next(iter(args), None), output, self._mode.get(output))
+            before, after = _first(args), _first(output)
+            single_value = isinstance(module, _BatchNorm) and before is not None and before.ndim > 1 and before.numel() == before.shape[1]
+            numel = after.numel() if after is not None else 0
+            name = self._names[module]
+            self.calls.pop(name, None)  # of several calls, the last
+            self.calls[name] = _Call(self._known.get(before), self._known.get(after), numel, single_value)
 
 
 @contextmanager
@@ -157,8 +131,8 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
             module.training = flag
 
 
-def trace(model: nn.Module, in_channels: int, size: tuple[int, int]) -> tuple[list[Row], int]:
-    """Every module that the model calls for one image, in the order in which they finish, and the MACs of all.
+def trace(model: nn.Module, in_channels: int, size: tuple[int, int]) -> Trace:
+    """What every module that the model calls does to one image.
 
     Raises:
         ShapeError: the model cannot take an image of this size.
@@ -167,36 +141,61 @@ def trace(model: nn.Module, in_channels: int, size: tuple[int, int]) -> tuple[li
     on_meta = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors.items()}
     dtype = next((p.dtype for p in model.parameters()), torch.get_default_dtype())
     image = torch.empty(1, in_channels, *size, dtype=dtype, device="meta")
-    mode = _FieldMode(image)
-    recorder = _Recorder(model, mode)
+    follower = Follower(image)
+    recorder = _Recorder(model, follower)
     counter = FlopCounterMode(display=False)
     with ExitStack() as stack:
         stack.enter_context(torch.no_grad())
         stack.enter_context(_evaluating(model))
-        stack.callback(register_module_forward_hook(recorder).remove)
+        stack.callback(register_module_forward_pre_hook(recorder.enter).remove)
+        stack.callback(register_module_forward_hook(recorder.leave).remove)
         stack.enter_context(counter)
-        stack.enter_context(mode)
+        stack.enter_context(follower)
         try:
             torch.func.functional_call(model, on_meta, (image,))
         except (AssertionError, RuntimeError, ValueError) as error:
             raise ShapeError(f"report: {type(model).__name__} cannot take an image of ({in_channels}, {size[0]}, {size[1]}): {error}") from error
     macs = {path.partition(".")[2]: sum(flops.values()) // 2 for path, flops in counter.get_flop_counts().items()}
+    inside = _by_module(follower.known.windows)
     modules = dict(model.named_modules())
-    rows = [_row(name, modules[name], call, macs.get(name, 0)) for name, call in recorder.calls.items()]
-    return rows, counter.get_total_flops() // 2
+    return Trace(
+        rows=tuple(_row(name, modules[name], call, inside.get(name, []), macs.get(name, 0)) for name, call in recorder.calls.items()),
+        macs=counter.get_total_flops() // 2,
+        windows=tuple(follower.known.windows),
+        single_value_norms=tuple(name for name, call in recorder.calls.items() if call.single_value),
+        classifier=next((name for name in reversed(recorder.calls) if isinstance(modules[name], nn.Linear)), None),
+    )
 
 
-def _row(name: str, module: nn.Module, call: tuple[object, object, Fields | None], macs: int) -> Row:
-    before, after, fields = call
-    output_map = _map_of(after)
+def _by_module(windows: list[Window]) -> dict[str, list[Window]]:
+    """The windows of each module and of those inside it."""
+    inside: dict[str, list[Window]] = {}
+    for window in windows:
+        parts = window.module.split(".")
+        for depth in range(1, len(parts) + 1):
+            inside.setdefault(".".join(parts[:depth]), []).append(window)
+    return inside
+
+
+def _row(name: str, module: nn.Module, call: _Call, windows: list[Window], macs: int) -> Row:
+    after = call.after
+    size = after.map if after else None
+    cell = after.cell if after and size else None
+    within = after is not None and after.reach <= Reach.GATED
+    taps = taps_of(windows)
     return Row(
         name=name,
         kind=type(module).__name__,
-        input_map=_map_of(before),
-        output_map=output_map,
-        channels=after.shape[1] if isinstance(after, Tensor) and output_map else None,
-        stride=(fields[0].stride, fields[1].stride) if fields else None,
-        receptive_field=(fields[0].size, fields[1].size) if fields else None,
+        input_map=call.before.map if call.before else None,
+        output_map=size,
+        channels=call.numel // (size[0] * size[1]) if size else None,
+        stride=after.stride if after else None,
+        receptive_field=(cell[0].size, cell[1].size) if cell and within else None,
+        field_start=(cell[0].first, cell[1].first) if cell and within else None,
+        reach=after.reach.name.lower() if after and size else None,
+        kernel=taps.kernel if taps else None,
+        used_taps=taps.used if taps else None,
+        idle_taps=taps.idle if taps else None,
         macs=macs,
         params=sum(p.numel() for p in module.parameters()),
     )

@@ -1,0 +1,91 @@
+"""``compare``: one model at several input sizes, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from .._errors import ArgumentError
+from .._sizes import Size
+from ._html import page
+from ._report import GeometryReport, report
+from ._rich import group
+from ._text import by, count, one, percent, table
+from ._trace import Row
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What ``compare`` found; ``str()`` is a table for a terminal, and a notebook shows one of its own.
+
+    Attributes:
+        reports: one per size, in the order in which the sizes were given.
+    """
+
+    reports: tuple[GeometryReport, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The reports as plain values, ready for JSON."""
+        return {"reports": [found.to_dict() for found in self.reports]}
+
+    def __str__(self) -> str:
+        return "\n".join([self._title, "", *table(self._lines(), left=1)])
+
+    def __rich__(self) -> Any:
+        return group(self._title, self._lines(), left=1)
+
+    def _repr_html_(self) -> str:
+        return page(self._title, self._lines(), left=1)
+
+    @property
+    def _title(self) -> str:
+        return f"{self.reports[0].model}: {count(self.reports[0].params)} parameters"
+
+    def _lines(self) -> list[tuple[str, ...]]:
+        """The map of every stage at every size, with the share of idle taps where there are any; the stages are those of the largest image."""
+        header = ("module", *(one(found.input_size) for found in self.reports))
+        largest = max(self.reports, key=lambda found: found.input_size[0] * found.input_size[1])
+        by_name = [{row.name: row for row in found.rows} for found in self.reports]
+        maps = [(stage.name, *(_map(rows[stage.name]) for rows in by_name)) for stage in largest.stages if stage.output_map]
+        return [header, *maps, ("MACs", *(count(found.macs) for found in self.reports))]
+
+
+def _map(row: Row) -> str:
+    if row.output_map is None:
+        return "-"
+    return by(row.output_map) + (f" ({percent(row.idle_taps)} idle)" if row.idle_taps else "")
+
+
+def compare(model: nn.Module, sizes: Iterable[Size], *, in_channels: int = 3) -> Comparison:
+    """``report`` at several input sizes, side by side.
+
+    Args:
+        model: any module that maps (B, in_channels, H, W) to anything.
+        sizes: each (height, width) in pixels, or one int for a square.
+        in_channels: channels of the image.
+
+    Raises:
+        SizeError, ArgumentError: an argument outside its range, or no size at all.
+        ShapeError: the model cannot take an image of one of the sizes.
+
+    Example:
+        >>> import torchvision
+        >>> print(compare(torchvision.models.resnet18(num_classes=10), [32, 64, 224]))
+        ResNet: 11.2 M parameters
+        <BLANKLINE>
+        module                32       64      224
+        conv1              16x16    32x32  112x112
+        maxpool              8x8    16x16    56x56
+        layer1               8x8    16x16    56x56
+        layer2               4x4      8x8    28x28
+        layer3               2x2      4x4    14x14
+        layer4   1x1 (83 % idle)      2x2      7x7
+        MACs              37.0 M  148.1 M    1.8 G
+    """
+    reports = tuple(report(model, size, in_channels=in_channels) for size in sizes)
+    if not reports:
+        raise ArgumentError("sizes: expected one size or more, got none")
+    return Comparison(reports)

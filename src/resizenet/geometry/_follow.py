@@ -1,0 +1,47 @@
+"""Follows the map through the operations of a model: a dispatch mode that knows the layout of every tensor made from the image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from ._known import Known
+from ._layout import Layout
+from ._moves import MOVES, PARTS, cellwise, lost
+from ._sums import SUMS
+
+_RULES = {**MOVES, **SUMS}
+
+aten = torch.ops.aten
+_MAKES_NEW = {
+    *(aten.new_zeros, aten.new_ones, aten.new_empty, aten.new_full, aten.new_empty_strided),
+    *(aten.zeros_like, aten.ones_like, aten.empty_like, aten.full_like, aten.rand_like, aten.randn_like),
+}
+
+
+class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves its hook untyped
+    """Notes in ``known`` what becomes of the image (B, C, H, W)."""
+
+    def __init__(self, image: Tensor) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.known = Known()
+        self.known[image] = Layout.image(image.shape)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        op = func.overloadpacket
+        if not self.known.among((args, kwargs)) or op in _MAKES_NEW:
+            return out
+        if op in PARTS:
+            PARTS[op](self.known, args, out)
+            return out
+        rule = _RULES.get(op) or (cellwise if torch.Tag.pointwise in func.tags else lost)
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, Tensor):
+                layout = rule(self.known, args, tensor)
+                self.known[tensor] = layout if layout.shape == tuple(tensor.shape) else Layout.lost(tensor.shape, layout.reach)
+        return out

@@ -1,0 +1,55 @@
+"""Which of a model's modules are its layers, and which its stages."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from ._trace import Row
+
+
+def layers(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """The rows of modules that call no other module."""
+    return tuple(row for row, inside in _children(rows).items() if not inside)
+
+
+def stages(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """Modules are opened until each halves the map at most once; those that only pass it on are left out."""
+    inside = _children(rows)
+
+    def opened(row: Row) -> list[Row]:
+        found = [stage for child in inside[row] for stage in opened(child)] if _halves_more_than_once(row) else []
+        return found or [row]
+
+    called = {row.name for row in rows}
+    top = [stage for row in rows if _parent(row.name, called) is None for stage in opened(row)]
+    return tuple(row for row in top if row.macs or (row.output_map and row.output_map != row.input_map))
+
+
+def last_map(stages: Sequence[Row]) -> Row | None:
+    """The stage that makes the last map: the last one with multiply-accumulates and a map; None without any."""
+    return next((row for row in reversed(stages) if row.output_map and row.macs), None)
+
+
+def _children(rows: Sequence[Row]) -> dict[Row, list[Row]]:
+    by_name = {row.name: row for row in rows}
+    children: dict[Row, list[Row]] = {row: [] for row in rows}
+    for row in rows:
+        parent = _parent(row.name, by_name.keys())
+        if parent is not None:
+            children[by_name[parent]].append(row)
+    return children
+
+
+def _parent(name: str, called: Collection[str]) -> str | None:
+    """The innermost module around it that was called; a ModuleList is not."""
+    while "." in name:
+        name = name.rpartition(".")[0]
+        if name in called:
+            return name
+    return None
+
+
+def _halves_more_than_once(row: Row) -> bool:
+    if row.input_map is None or row.output_map is None:
+        return row.input_map is not None
+    return any(before > 2 * after for before, after in zip(row.input_map, row.output_map, strict=True))
