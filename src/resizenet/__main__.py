@@ -119,7 +119,7 @@ def _print_report(found: GeometryReport, *, layers: bool, as_json: bool) -> None
     if as_json:
         print(json.dumps(found.to_dict()))
     elif not layers and sys.stdout.isatty() and importlib.util.find_spec("rich"):
-        importlib.import_module("rich").print(found)
+        importlib.import_module("rich.console").Console().print(found)
     else:
         print(found.table(layers=layers))
 
