@@ -2,12 +2,15 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+FLOOR := .venv-floor
+# The oldest Python as well, where it is installed.
+FLOOR_PYTHON ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.10.*/bin/python /usr/bin/python3.10) $(PYTHON))
 DATA ?=
 # Threads that wait sleep; spinning ones starve each other where cores are shared.
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint docs bench wheel clean
+.PHONY: help install demo test test-slow test-floor lint docs bench wheel clean
 
 help:  ## list the verbs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -30,6 +33,17 @@ test: install  ## the tests, without the slow ones
 test-slow: install  ## the slow tests
 	$(BIN)/python -m pytest -q -m slow
 
+# Every run-time dependency of pyproject.toml at the lowest version it allows; the rest as new as fits beside them.
+$(FLOOR)/installed: pyproject.toml $(VENV)/installed
+	$(FLOOR_PYTHON) -m venv $(FLOOR)
+	$(FLOOR)/bin/python -m pip install --quiet --upgrade pip
+	$(FLOOR)/bin/python -m pip install --quiet --editable '.[dev]' \
+		$$($(BIN)/python -c 'from importlib.metadata import requires; print(*(r.replace(">=", "==") for r in requires("resizenet") if "extra" not in r))')
+	@touch $@
+
+test-floor: $(FLOOR)/installed  ## the tests, with the lowest supported torch and torchvision, in .venv-floor
+	PYTHONPATH=tests $(FLOOR)/bin/python -m pytest -q -p floor
+
 lint: install  ## format, style and types
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
@@ -45,7 +59,9 @@ bench: install  ## the quick benchmarks
 wheel: install  ## sdist and wheel, in dist/
 	rm -rf dist
 	$(BIN)/python -m build --quiet
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/python .ci/check_contents.py dist/*
 
 clean:  ## everything that can be made again, .venv too
-	rm -rf $(VENV) .venv-wheel dist build docs/_build docs/generated .pytest_cache .hypothesis .mypy_cache .ruff_cache demo.png
+	rm -rf $(VENV) $(FLOOR) .venv-wheel dist build docs/_build docs/generated .pytest_cache .hypothesis .mypy_cache .ruff_cache demo.png
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
