@@ -42,7 +42,7 @@ $(FLOOR)/installed: pyproject.toml $(VENV)/installed
 	@touch $@
 
 test-floor: $(FLOOR)/installed  ## the tests, with the lowest supported torch and torchvision, in .venv-floor
-	PYTHONPATH=tests $(FLOOR)/bin/python -m pytest -q -p floor
+	$(FLOOR)/bin/python -m pytest -q -p floor
 
 lint: install  ## format, style and types
 	$(BIN)/ruff format --check
