@@ -349,3 +349,13 @@ def test_maps_of_one_line_survive_changes_of_layout(size: Pair) -> None:
     rows = rn.report(net, size, in_channels=2).rows
     assert [row.output_map for row in rows if row.kind in ("Permuted", "Conv2d")] == [size] * 4
     assert rows[-1].receptive_field == (3, 3)
+
+
+class InPlace(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.ops.aten.gelu_(torch.ops.aten.hardtanh_(x, 0.0, 6.0))
+
+
+def test_activations_in_place_keep_the_field() -> None:
+    net = nn.Sequential(nn.Conv2d(2, 3, 3), InPlace(), nn.Conv2d(3, 1, 3))
+    assert rn.report(net, (9, 11), in_channels=2).rows[-1].receptive_field == (5, 5)

@@ -39,9 +39,16 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch lea
         if op in PARTS:
             PARTS[op](self.known, args, out)
             return out
-        rule = _RULES.get(op) or (cellwise if torch.Tag.pointwise in func.tags else lost)
+        rule = _RULES.get(op) or (cellwise if _is_pointwise(func) else lost)
         for tensor in tree_leaves(out):
             if isinstance(tensor, Tensor):
                 layout = rule(self.known, args, tensor)
                 self.known[tensor] = layout if layout.shape == tuple(tensor.shape) else Layout.lost(tensor.shape, layout.reach)
         return out
+
+
+def _is_pointwise(func: Any) -> bool:
+    """Some in-place operations lack the tag that their others have: hardtanh_ in torch 2.6, gelu_ in 2.15."""
+    name = func.overloadpacket.__name__
+    other = getattr(getattr(aten, name.removesuffix("_"), None), func._overloadname, func)
+    return torch.Tag.pointwise in func.tags or torch.Tag.pointwise in other.tags
