@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from numerics import passed
 from resizenet.kernels import _cropping
 from test_kernels import compiled  # noqa: F401, a fixture
-
-TESTS = Path(__file__).parent
 
 
 @dataclass
@@ -69,31 +63,20 @@ def test_without_triton_there_is_an_objection(monkeypatch: pytest.MonkeyPatch) -
     assert _cropping.objection_to_crops(Batch(), **RULE) == "triton is not installed"  # type: ignore[arg-type]
 
 
-def passed(marks: str, *, interpret: bool) -> int:
-    """How many tests of ``crop_resize_numerics.py`` passed, all of those that have the marks."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", marks, str(TESTS / "crop_resize_numerics.py")]
-    environment = {**os.environ, "TRITON_INTERPRET": "1" if interpret else "0"}
-    done = subprocess.run(command, cwd=TESTS.parent, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    summary = done.stdout.splitlines()[-1]
-    assert not re.search("skipped|xfailed|xpassed|error", summary), summary
-    return int(re.search(r"(\d+) passed", summary)[1])
-
-
 def test_the_kernel_computes_what_the_oracle_does() -> None:
     pytest.importorskip("triton", reason="the kernel is optional, and so is triton")
-    assert passed("not slow", interpret=True) >= 25
+    assert passed("crop_resize_numerics.py", "not slow", interpret=True) >= 25
 
 
 @pytest.mark.slow
 def test_the_kernel_computes_what_the_oracle_does_at_every_pair_of_lengths() -> None:
     pytest.importorskip("triton", reason="the kernel is optional, and so is triton")
-    assert passed("slow", interpret=True) == 2
+    assert passed("crop_resize_numerics.py", "slow", interpret=True) == 2
 
 
 @pytest.mark.cuda
 def test_the_compiled_kernel_computes_what_the_oracle_does() -> None:
-    assert passed("slow or not slow", interpret=False) >= 27
+    assert passed("crop_resize_numerics.py", "slow or not slow", interpret=False) >= 27
 
 
 def call(source: torch.dtype, dtype: torch.dtype, before: int, layout: torch.memory_format, antialias: bool) -> None:

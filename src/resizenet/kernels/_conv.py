@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
-from torch import Tensor
+from torch import Tensor, library
 
 from ._tiles import inside, leaky, number_of_tiles, tile_of
 
@@ -55,7 +55,7 @@ def _conv_kernel(
     tl.store(out + batch * height * width * OUT + place, total.to(out.dtype.element_ty), mask=known)
 
 
-@torch.library.custom_op("resizenet::conv", mutates_args=())
+@library.custom_op("resizenet::conv", mutates_args=())
 def conv(features: Tensor, weight: Tensor, bias: Tensor, residual: Tensor | None, slope: float, out_channels: int, planar: bool) -> Tensor:
     """(B, H, W, I) -> (B, H, W, O), or (B, O, H, W) where ``planar``: leaky(convolution + bias) + residual; weight and bias as packed."""
     out: Tensor = _conv_result(features, weight, bias, residual, slope, out_channels, planar)

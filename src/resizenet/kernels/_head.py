@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
-from torch import Tensor
+from torch import Tensor, library
 
 from ._tiles import inside, leaky, number_of_tiles, planes_and_depth, taps_of, tile_of, window_of
 
@@ -54,7 +54,7 @@ def _head_kernel(
     tl.store(skip + pixel * OUT + o[None, :], plain.to(skip.dtype.element_ty), mask=known & (o < OUT)[None, :])
 
 
-@torch.library.custom_op("resizenet::head", mutates_args=())
+@library.custom_op("resizenet::head", mutates_args=())
 def head(
     image: Tensor, weight: Tensor, bias: Tensor, mix: Tensor, mix_bias: Tensor, scale: Tensor, shift: Tensor, skip_weight: Tensor,
     slope: float, out_channels: int, antialias: bool,

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import triton
 import triton.language as tl
-from torch import Tensor
+from torch import Tensor, library
 
 from ._tiles import inside, leaky, leaky_slope, number_of_tiles, planes_and_depth, taps_of, tile_of, window_of
 
@@ -94,7 +94,7 @@ def _backward_kernel(
     tl.store(bias_sums + program * (8 * N) + 4 * N + j, second_bias_sum)
 
 
-@torch.library.custom_op("resizenet::head_moments", mutates_args=())
+@library.custom_op("resizenet::head_moments", mutates_args=())
 def head_moments(image: Tensor, weight: Tensor, bias: Tensor, mix: Tensor, mix_bias: Tensor, slope: float) -> tuple[Tensor, Tensor, Tensor]:
     """(B, I, 2 h, 2 w) -> the head's output resized (B, h, w, n), and its variance and mean before the resize, (n,) each in float32."""
     resized, _, _ = _moments_results(image, weight, bias, mix, mix_bias, slope)
@@ -127,7 +127,7 @@ def _joined(count: Tensor, mean: Tensor, squares: Tensor) -> tuple[Tensor, Tenso
     return (squares + count * (mean - joined).square()).sum(0) / total, joined
 
 
-@torch.library.custom_op("resizenet::head_moments_backward", mutates_args=())
+@library.custom_op("resizenet::head_moments_backward", mutates_args=())
 def head_moments_backward(
     image: Tensor, weight: Tensor, bias: Tensor, mix: Tensor, mix_bias: Tensor, gradient: Tensor, z_slope: Tensor, z_offset: Tensor, slope: float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
