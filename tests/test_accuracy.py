@@ -210,7 +210,7 @@ def test_the_table_has_means_intervals_seeds_and_differences(results: Path) -> N
     assert list(rows) == ["network", ":--", "as it is", "after adapt(model, 32)"]  # the experiment's order, not the files'
     assert rows["as it is"][3:] == ["51.0 ± 2.5 (50.0, 52.0, 51.0)", "", "1,500"]
     assert rows["after adapt(model, 32)"][3:] == ["61.0 ± 2.5 (60.0, 61.0, 62.0)", "+10.0 ± 2.3", "1,500"]
-    assert "a device; torch 2.9; 2026-01-02 to 2026-01-03." in _docs.tables_of("resnet50_fix", results)
+    assert "a device, bf16; torch 2.9; 2026-01-02 to 2026-01-03." in _docs.tables_of("resnet50_fix", results)
 
 
 def test_a_table_says_what_is_missing_in_it(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from rich.progress import Progress
 from ._checkpoint import FOLDER
 from ._experiment import Experiment
 from ._experiments import EXPERIMENTS
+from ._precision import precision
 from ._records import RESULTS
 from ._run import Budget, OutOfTime, Session, run_all
 
@@ -31,7 +32,7 @@ def _accelerator(device: str) -> Accelerator:
     if device != "cpu" and not (device == "cuda" and torch.cuda.is_available()):
         raise SystemExit(f"{device}: torch finds no such device here; take --device cpu")
     torch.backends.cudnn.benchmark = True
-    return Accelerator(cpu=device == "cpu", mixed_precision="bf16")
+    return Accelerator(cpu=device == "cpu", mixed_precision={"bf16": "bf16", "float32": "no"}[precision(torch.device(device))])
 
 
 def _arms(experiment: Experiment, pattern: str | None) -> list[str]:

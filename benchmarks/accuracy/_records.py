@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parents[1] / "results" / "accuracy"
-SCHEMA = 1  # records of the first harness lack "small", "finish", "peak_memory_bytes", "processes" and "compiled"
+SCHEMA = 1  # records of the first harness lack "small", "finish", "peak_memory_bytes", "processes" and "compiled"; those without "precision" are of bf16
 
 Record = dict[str, Any]
 

@@ -27,6 +27,7 @@ import resizenet as rn
 from . import _checkpoint
 from ._data import ImageData
 from ._experiment import Arm, Experiment
+from ._precision import precision
 from ._records import SCHEMA, Record, read_record
 from ._train import Recipe, Training
 
@@ -251,6 +252,7 @@ def _environment(session: Session) -> dict[str, Any]:
     versions = {"python": platform.python_version(), "torch": torch.__version__, "torchvision": torchvision.__version__, "resizenet": rn.__version__}
     return {
         "device": name,
+        "precision": precision(device),
         "processes": session.accelerator.num_processes,
         "compiled": session.compiled,
         "versions": versions,

@@ -19,6 +19,7 @@ from resizenet.transforms import NativePolicy, ResizePolicy
 
 from . import _augment
 from ._data import ImageData
+from ._precision import autocast
 
 _EVAL_PIXELS = 1000 * 128**2  # per batch of evaluation, at most, and 1,000 images
 
@@ -151,8 +152,8 @@ def as_input(images: Tensor, upscale: int | None) -> Tensor:
 
 
 def predict(model: nn.Module, images: Tensor) -> Tensor:
-    """Logits in float32, computed in bf16."""
-    with torch.autocast(images.device.type, torch.bfloat16):
+    """Logits in float32, computed in the device's precision."""
+    with autocast(images.device):
         logits = model(images)
     return logits.float()
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ._data import IMAGENET, ImageData, load_cifar10
 from ._experiment import Arm, Experiment
+from ._precision import autocast
 from ._train import as_input
 
 _LITE = (0.498, 0.498, 0.498), (0.502, 0.502, 0.502)  # 127 / 255 and 128 / 255, of the package's README
@@ -75,7 +76,7 @@ def extract(make: Callable[[], nn.Module], size: int, data: ImageData) -> ImageD
 
     def features(images: Tensor) -> Tensor:
         batches = track(images.split(200), f"features at {size} px", transient=True)
-        with torch.autocast(images.device.type, torch.bfloat16):
+        with autocast(images.device):
             return torch.cat([backbone(as_input(data.normalize(batch), size)).float() for batch in batches])
 
     x_train, x_test = features(data.x_train), features(data.x_test)
