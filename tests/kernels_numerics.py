@@ -273,6 +273,38 @@ def test_an_image_that_needs_a_gradient_is_refused_in_backward() -> None:
         resized.sum().backward()
 
 
+def plain_and_kernels(monkeypatch: pytest.MonkeyPatch) -> tuple[Resizer, Resizer]:
+    """Two resizers of the same weights in training, one of them on the kernels, on whatever device."""
+    monkeypatch.setattr("resizenet.resizers._learned.objection_to_training", lambda x, size, head: None)
+    torch.manual_seed(0)
+    plain, fused = (Resizer.paper((5, 9), kernels=word).to(DEVICE) for word in ("never", "always"))
+    fused.load_state_dict(plain.state_dict())
+    return plain, fused
+
+
+def step(resizer: Resizer, x: Tensor) -> dict[str, Tensor]:
+    """The result of a training step, the gradients and the statistics behind it."""
+    with torch.autocast(DEVICE.type, torch.bfloat16, enabled=not INTERPRETED):
+        out = resizer(x)
+    (out * torch.linspace(-1, 1, out.numel(), device=DEVICE).view_as(out)).sum().backward()
+    gradients = {name: parameter.grad for name, parameter in resizer.named_parameters()}
+    return {"out": out.detach(), **gradients, **{name: buffer for name, buffer in resizer.named_buffers() if "tracked" not in name}}
+
+
+def test_a_resizer_on_kernels_takes_the_same_training_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, fused = plain_and_kernels(monkeypatch)
+    calls = []
+    monkeypatch.setattr("resizenet.resizers._learned.head_and_moments", lambda x, head: calls.append(x) or kernels.head_and_moments(x, head))
+    for _ in range(2):
+        x = 20 * torch.rand(3, 3, 10, 18, device=DEVICE)
+        expected, got = step(plain, x), step(fused, x)
+        for name, value in expected.items():
+            close = 1e-5 if name.startswith(("out", "norm.running")) else 1e-4  # a sum over the image cancels in the gradients
+            assert worst(got[name], value) <= (close if INTERPRETED else 5e-2) * float(value.abs().max()), name
+    assert len(calls) == 2
+    assert fused.norm.num_batches_tracked == 2
+
+
 def test_the_training_head_compiles_without_breaks() -> None:
     case = Case((3, 5))
     head, x = case.resizer().head.half(), case.images().half()

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 import reference
-from resizenet import Resizer, kernels
+from resizenet import ArgumentError, Resizer, kernels
 from resizenet.kernels import _halving, _pack
 
 NETWORK = {"in_channels": 3, "out_channels": 3, "channels": 16, "negative_slope": 0.2, "interpolation": "bilinear"}
@@ -94,6 +94,25 @@ def test_without_triton_there_is_an_objection(monkeypatch: pytest.MonkeyPatch) -
 def test_which_heads_the_training_kernels_take(options: dict[str, Any], objection: str | None) -> None:
     said = kernels.objection_to_training(Image(), (7, 11), Resizer(11, **options).bfloat16().head)
     assert said is None if objection is None else objection in said
+
+
+@pytest.mark.parametrize(
+    ("options", "objection"),
+    [({}, "got one on cpu"), ({"norm": "group"}, "expected a BatchNorm2d"), ({"interpolation": "bicubic"}, "expected interpolation='bilinear'")],
+)
+def test_forced_training_kernels_say_what_they_miss(options: dict[str, Any], objection: str) -> None:
+    x = torch.rand(2, 3, 8, 8)
+    with pytest.raises(ArgumentError, match=objection):
+        Resizer(4, kernels="always", **options)(x)
+    assert Resizer(4, kernels="auto", **options)(x).shape == (2, 3, 4, 4)
+
+
+def test_in_evaluation_the_training_kernels_are_not_asked_for() -> None:
+    x = torch.rand(2, 3, 8, 8)
+    resizer = Resizer.paper(4, kernels="always").eval()
+    plain = Resizer.paper(4).eval()
+    plain.load_state_dict(resizer.state_dict())
+    torch.testing.assert_close(resizer(x), plain(x), rtol=0, atol=0)
 
 
 def test_the_package_imports_triton_only_when_a_kernel_is_used() -> None:

@@ -13,7 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from .._errors import ArgumentError, check_choice
 from ..kernels import Halving, objection_to_network
 from ._base import LearnedResizer
-from ._learned import Resizer, resize_features
+from ._learned import KERNELS, Resizer, resize_features
 
 # On a CPU the features of so many bytes stay in the cache between one operation and the next.
 _CPU_CHUNK_BYTES = 16 * 2**20
@@ -52,7 +52,7 @@ class FusedResizer(LearnedResizer):
         self.blocks = nn.ModuleList(_fold(block) for block in resizer.blocks)
         self.merge = _fold(resizer.merge)
         self.tail = _Phases(resizer.tail)
-        check_choice("kernels", kernels, ("auto", "always", "never"))
+        check_choice("kernels", kernels, KERNELS)
         self.kernels = kernels
         self.halving = None if kernels == "never" else self._make_halving(resizer)
         self.eval().requires_grad_(False).to(memory_format=torch.channels_last)

@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from .._errors import ArgumentError, check_choice, check_positive
 from .._sizes import Size
 from ..functional import resize
+from ..kernels import head_and_moments, objection_to_training
 from ._base import LearnedResizer
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from ._fused import FusedResizer
 
+KERNELS = ("auto", "always", "never")
 _CHECKPOINT_CHUNKS = 8  # the memory of the head shrinks by this; more chunks are smaller and slower
 
 
@@ -66,6 +68,9 @@ class Resizer(LearnedResizer):
         zero_init: start the last convolution at zero.
         checkpoint: recompute in backward: the same gradients with less memory. The head, which works at input resolution, goes an
             eighth of the batch at a time, unless its norm was replaced by hand (by SyncBatchNorm, say), which sees the whole batch.
+        kernels: "auto" takes Triton kernels for the head of a training step where they apply: norm="batch", 16 channels, bilinear, and
+            otherwise as in ``fuse``, for images that need no gradient. They keep the image and the resized features only. "always"
+            raises ArgumentError where they do not apply. "never", the default, is plain PyTorch. Evaluation is the matter of ``fuse``.
 
     Raises:
         SizeError, ArgumentError, UnknownNameError: an argument outside its range.
@@ -93,6 +98,7 @@ class Resizer(LearnedResizer):
         antialias: bool = True,
         zero_init: bool = True,
         checkpoint: bool = False,
+        kernels: str = "never",
     ) -> None:
         super().__init__(size, in_channels=in_channels, out_channels=out_channels, interpolation=interpolation, antialias=antialias)
         check_positive("channels", channels)
@@ -101,8 +107,10 @@ class Resizer(LearnedResizer):
         if not negative_slope >= 0:
             raise ArgumentError(f"negative_slope: expected a non-negative number, got {negative_slope!r}")
         check_choice("norm", norm, _NORMS)
+        check_choice("kernels", kernels, KERNELS)
         make_norm = _NORMS[norm]
         self.checkpoint = checkpoint
+        self.kernels = kernels
         self.negative_slope = negative_slope
 
         def conv3() -> nn.Conv2d:
@@ -150,12 +158,31 @@ class Resizer(LearnedResizer):
     def _forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         recompute = self.checkpoint and torch.is_grad_enabled()
         call = _recomputed if recompute else _called
-        b = self._checkpointed_features(x, size) if recompute else self._features(x, size)
+        if self._takes_kernels(x, size):
+            b = _normalize_behind(self.norm, [head_and_moments(x, self.head)], [x.numel() // x.shape[1]])  # type: ignore[arg-type]
+        else:
+            b = self._checkpointed_features(x, size) if recompute else self._features(x, size)
         z = b
         for block in self.blocks:
             z = z + call(block, z)
         residual: Tensor = self.tail(call(self.merge, z) + b)
         return residual + self._plain(x, size)
+
+    def _takes_kernels(self, x: Tensor, size: tuple[int, int]) -> bool:
+        """Whether the head of this call is computed by the training kernels."""
+        if self.kernels == "never" or not self.training:
+            return False
+        objection = self._objection_to_kernels(x, size)
+        if objection is not None and self.kernels == "always":
+            raise ArgumentError(f"kernels='always' is not for this call: {objection}")
+        return objection is None
+
+    def _objection_to_kernels(self, x: Tensor, size: tuple[int, int]) -> str | None:
+        if type(self.norm) is not nn.BatchNorm2d or not self.norm.training:
+            return f"expected a BatchNorm2d in training mode, got {self.norm}"
+        if self.interpolation != "bilinear":
+            return f"expected interpolation='bilinear', got {self.interpolation!r}"
+        return objection_to_training(x, size, self.head)
 
     def _features(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         return resize_features(self.norm(self.head(x)), size, self.interpolation, self.antialias)
