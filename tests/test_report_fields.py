@@ -359,3 +359,16 @@ class InPlace(nn.Module):
 def test_activations_in_place_keep_the_field() -> None:
     net = nn.Sequential(nn.Conv2d(2, 3, 3), InPlace(), nn.Conv2d(3, 1, 3))
     assert rn.report(net, (9, 11), in_channels=2).rows[-1].receptive_field == (5, 5)
+
+
+class WholeSlice(nn.Module):
+    """All tokens of a map, sliced as some versions of torch slice where nothing is left out, and the map again."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = x.flatten(2)
+        return torch.ops.aten.slice.Tensor(tokens, 2, 0, tokens.shape[2]).unflatten(2, x.shape[2:])
+
+
+def test_a_slice_that_leaves_nothing_out_keeps_the_field() -> None:
+    rows = rn.report(nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), WholeSlice(), nn.Conv2d(4, 4, 3)), 32).rows
+    assert (rows[-1].stride, rows[-1].receptive_field, rows[-1].output_map) == ((2, 2), (7, 7), (14, 14))

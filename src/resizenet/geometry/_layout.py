@@ -147,6 +147,8 @@ class Layout:
 
     def crop(self, position: int, start: int, length: int, *, step: int = 1) -> Layout:
         """``length`` indices of a dimension from ``start`` on, or from before it where negative."""
+        if start == 0 and length == self.shape[position]:
+            return self
         dim = _core(self.dims[position])
         axes = _axes(dim)
         if not axes or UNORDERED in axes or len(dim) > 1:
