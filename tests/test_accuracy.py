@@ -1,9 +1,11 @@
 """The parts of the accuracy harness that need neither training nor images: arms, features, statistics, tables and pages."""
 
 import json
+import statistics
 import sys
 from pathlib import Path
 from urllib.error import URLError
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -274,3 +276,12 @@ def test_every_kind_of_page_is_made_from_records(tmp_path: Path) -> None:
         assert "nan" not in text
         assert all((tmp_path / "docs" / f"{name}{figure.suffix}.svg").stat().st_size > 1000 for figure in page.figures)
         assert text.count("```{figure}") == sum(bool(figure.alt) for figure in page.figures)
+
+
+def test_the_picture_of_the_readme_shows_the_committed_results() -> None:
+    picture = ElementTree.parse(Path(__file__).parents[1] / "docs" / "stems.svg")
+    words = [element.text for element in picture.iter() if element.tag.endswith("text")]
+    arms = sorted(load(_docs.HEADLINE).items(), key=lambda arm: arm[1][0]["macs"])
+    assert [word for word in words if word.endswith("MACs")] == [f"{name}, {records[0]['macs'] / 1e6:.1f} M MACs" for name, records in arms]
+    means = [statistics.mean(record["accuracy"] for record in records) for _, records in arms]
+    assert [word for word in words if word.endswith(" %")] == [f"{mean:.1f} %" for mean in means]

@@ -309,7 +309,10 @@ def test_an_accident_ends_the_progress_bar_while_its_traceback_is_held(monkeypat
     with pytest.raises(RuntimeError, match="channels") as held:
         rn.adapt_to_resolution(network(), [*batches(), torch.randn(2, 1, 8, 8)])
     assert held.value.__traceback__
-    assert set(threading.enumerate()) <= threads  # those of earlier tests may end meanwhile
+    begun = set(threading.enumerate()) - threads
+    for thread in begun:
+        thread.join(timeout=5)  # rich tells its thread to end and does not wait for it
+    assert not any(thread.is_alive() for thread in begun)
 
 
 def test_elsewhere_it_is_quiet(capfd: pytest.CaptureFixture[str]) -> None:

@@ -99,6 +99,13 @@ def table(options: argparse.Namespace) -> None:
     print(tables_of(_folder(options), options.results))
 
 
+def picture(options: argparse.Namespace) -> None:
+    """Draw what the README shows."""
+    from ._docs import draw_headline
+
+    draw_headline(options.file)
+
+
 def _folder(options: argparse.Namespace) -> str:
     """Of the results: those of the small version are kept apart."""
     return options.experiment + ("-small" if options.small else "")
@@ -138,6 +145,9 @@ def main() -> None:
     command.add_argument("--small", action="store_true", help="of the version for a CPU")
     command.add_argument("--results", type=Path, default=RESULTS, help="folder of the results (default: the repository's)")
     command.set_defaults(call=table)
+    command = commands.add_parser("picture", help="draw the README's picture from the results")
+    command.add_argument("file", type=Path, nargs="?", default=Path("docs/stems.svg"), help="(default: %(default)s)")
+    command.set_defaults(call=picture)
     options = parser.parse_args()
     options.call(options)
 

@@ -116,6 +116,14 @@ def command_of(folder: str) -> str:
     return f"python -m benchmarks.accuracy run {name} --data PATH {'--small --device cpu' if folder != name else '--device cuda'}"
 
 
+HEADLINE = "stem_by_resolution-small"
+
+
+def draw_headline(file: Path, results: Path = RESULTS) -> None:
+    """The picture of the README."""
+    _plots.headline(versions()[HEADLINE][1], arms_of(HEADLINE, results), file)
+
+
 def write_docs(folder: Path, results: Path = RESULTS) -> None:
     """Every page fragment and picture that the docs include."""
     folder.mkdir(parents=True, exist_ok=True)

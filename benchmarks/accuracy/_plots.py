@@ -75,6 +75,24 @@ def against(cost: str, label: str) -> Callable[[Experiment, Arms, Path], None]:
     return draw
 
 
+def headline(experiment: Experiment, arms: Arms, file: Path) -> None:
+    """Mean accuracy of every arm, the cheapest first; names and values stay text in the file."""
+    import matplotlib as mpl
+
+    rows = sorted(arms.items(), key=lambda arm: arm[1][0]["macs"])
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "headline"}), _figure(file, size=(7, 0.8 + 0.32 * len(rows))) as (_, axes):
+        panel: Axes = axes[0, 0]
+        for row, (name, records) in enumerate(rows):
+            mean = statistics.mean(accuracies(records))
+            panel.plot(mean, row, color="tab:orange" if name.startswith(("small", "folded")) else "tab:blue", marker="o")
+            panel.annotate(f"{mean:.1f} %", (mean, row), (8, 0), textcoords="offset points", va="center")
+        panel.set_yticks(range(len(rows)), [f"{name}, {records[0]['macs'] / 1e6:.1f} M MACs" for name, records in rows])
+        panel.set(xlabel="test accuracy (%)", ylim=(len(rows) - 0.5, -0.5))
+        panel.margins(x=0.18)
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.grid(axis="x", alpha=0.3)
+
+
 def arms_plot(experiment: Experiment, arms: Arms, file: Path) -> None:
     """Every seed of every arm, the mean and its 95 % interval; a line at the reference's mean."""
     with _figure(file, size=(8, 1 + 0.35 * len(arms))) as (_, axes):

@@ -6,7 +6,7 @@ import torch
 
 
 def precision(device: torch.device) -> str:
-    """ "bf16" or "float32"; a CPU that only emulates bf16 is several times faster in float32."""
+    """Either "bf16" or "float32": a CPU that only emulates bf16 is several times faster in float32."""
     if device.type == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
