@@ -10,7 +10,7 @@ DATA ?=
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-floor lint docs bench wheel clean
+.PHONY: help install demo test test-slow test-site test-floor lint docs bench wheel clean
 
 help:  ## list the verbs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -32,6 +32,9 @@ test: install  ## the tests, without the slow ones
 
 test-slow: install  ## the slow tests
 	$(BIN)/python -m pytest -q -m slow
+
+test-site: docs  ## the built docs, links and search, in Chromium with its chromedriver
+	$(BIN)/python -m pytest -q -m site
 
 # Every run-time dependency of pyproject.toml at the lowest version it allows; the rest as new as fits beside them.
 $(FLOOR)/installed: pyproject.toml $(VENV)/installed

@@ -6,6 +6,7 @@ from pathlib import Path
 import resizenet
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the benchmarks are not installed
+sys.path.insert(0, str(Path(__file__).parent))  # for captions.py
 from benchmarks import accuracy, throughput
 
 for evidence in (accuracy, throughput):
@@ -47,6 +48,7 @@ sphinx_gallery_conf = {  # pages that are run while they are built
     "gallery_dirs": "generated/gallery",
     "abort_on_example_error": True,
     "capture_repr": (),
+    "image_scrapers": ("captions.captioned",),
     "image_srcset": ["2x"],
     "download_all_examples": False,
     "show_signature": False,
