@@ -55,9 +55,10 @@ lint: install  ## format, style and types
 docs: install  ## the site, in docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
-bench: install  ## the quick benchmarks
-	$(BIN)/python -m benchmarks.throughput run resizer --device cpu --quick
-	$(BIN)/python -m benchmarks.throughput run models --device cpu --quick
+bench: install  ## the quick benchmarks, on the CPU
+	@for suite in resizer models transforms report; do \
+		$(BIN)/python -m benchmarks.throughput run $$suite --device cpu --quick || exit 1; \
+	done
 
 wheel: install  ## sdist and wheel, in dist/
 	rm -rf dist

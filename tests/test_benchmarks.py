@@ -1,7 +1,6 @@
-"""The committed results are whole, and the docs' tables can be made from them."""
+"""The committed results of the accuracy harness are whole, and the docs' tables can be made from them."""
 
 import json
-import math
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,6 @@ from benchmarks.accuracy import _docs
 
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 ACCURACY = sorted((RESULTS / "accuracy").rglob("*.json"))
-THROUGHPUT = sorted((RESULTS / "throughput").glob("*.json"))
 
 
 def name(file: Path) -> str:
@@ -18,7 +16,6 @@ def name(file: Path) -> str:
 
 def test_there_are_results() -> None:
     assert len(ACCURACY) > 10
-    assert THROUGHPUT
 
 
 @pytest.mark.parametrize("file", ACCURACY, ids=name)
@@ -47,14 +44,3 @@ def test_the_arms_of_an_experiment_were_trained_alike(folder: str) -> None:
     assert len({record["recipe"]["epochs"] for records in arms.values() for record in records}) == 1
     for records in arms.values():
         assert len({json.dumps([record["params"], record["macs"]]) for record in records}) == 1
-
-
-@pytest.mark.parametrize("file", THROUGHPUT, ids=name)
-def test_a_throughput_record_has_a_peer_for_every_row_and_says_where_it_comes_from(file: Path) -> None:
-    record = json.loads(file.read_text())
-    assert record["schema"] == 1
-    assert {"command", "device", "date", "commit", "versions"} <= set(record)
-    for row in record["rows"]:
-        setting = [row[key] for key in ("task", "case", "dtype", "batch")]
-        assert any(other["peer"] for other in record["rows"] if [other[key] for key in ("task", "case", "dtype", "batch")] == setting)
-        assert 0 < row["quartile_low_s"] <= row["median_s"] <= row["quartile_high_s"] < math.inf

@@ -11,10 +11,11 @@ import torch
 from accelerate import Accelerator
 from rich.progress import Progress
 
+from benchmarks._precision import precision
+
 from ._checkpoint import FOLDER
 from ._experiment import Experiment
 from ._experiments import EXPERIMENTS
-from ._precision import precision
 from ._records import RESULTS
 from ._run import Budget, OutOfTime, Session, run_all
 

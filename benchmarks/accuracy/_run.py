@@ -23,11 +23,11 @@ from rich.progress import Progress
 from torch import nn
 
 import resizenet as rn
+from benchmarks._precision import precision
 
 from . import _checkpoint
 from ._data import ImageData
 from ._experiment import Arm, Experiment
-from ._precision import precision
 from ._records import SCHEMA, Record, read_record
 from ._train import Recipe, Training
 

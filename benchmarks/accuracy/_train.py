@@ -14,12 +14,12 @@ from accelerate.utils import gather_object
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks._precision import autocast
 from resizenet.functional import resize
 from resizenet.transforms import NativePolicy, ResizePolicy
 
 from . import _augment
 from ._data import ImageData
-from ._precision import autocast
 
 _EVAL_PIXELS = 1000 * 128**2  # per batch of evaluation, at most, and 1,000 images
 

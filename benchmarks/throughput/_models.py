@@ -1,8 +1,10 @@
-"""Our small-image ResNets against what people write by hand: inference and a training step."""
+"""Our small-image ResNets against those that people use at 32 px: inference and a training step."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torchvision
@@ -10,37 +12,70 @@ from torch import nn
 
 import resizenet as rn
 
-from ._peers import HandWrittenWideResNet, check_equal
-from ._timing import alternate, inference_call, summary, training_call
+from ._paired import Bench, Candidate, Jobs, Row, Setting, installed
+from ._peers import HandWrittenResNet18, HandWrittenWideResNet
+from ._roofline import inference_work, training_work
+from ._timing import DTYPES, compiled, dtypes_of, gradient_norm, inference_call, mode_name, tolerance_of, training_call
+
+_CUDA_BATCH = 512
 
 
-def _swapped_resnet18() -> nn.Module:
-    """torchvision's, with the stem that forum answers swap in."""
-    model = torchvision.models.resnet18(num_classes=10)
+def _swapped(model: nn.Module) -> nn.Module:
+    """With the stem that forum answers swap in; timm has none of its own for small images either."""
     model.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
     model.maxpool = nn.Identity()
     return model
 
 
-PAIRS: dict[str, tuple[Callable[[], nn.Module], Callable[[], nn.Module], int]] = {  # the peer, ours, the batch on a CPU
-    "resnet18, small stem": (_swapped_resnet18, lambda: rn.create_model("resnet18"), 32),
-    "wrn_28_10": (lambda: HandWrittenWideResNet(28, 10), lambda: rn.create_model("wrn_28_10"), 4),
+def _timm_resnet18() -> nn.Module:
+    import timm
+
+    return timm.create_model("resnet18", num_classes=10)
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network as several libraries have it.
+
+    Attributes:
+        ours: makes ours.
+        peers: name -> what makes it, and the package it needs, if that is an optional one.
+        cpu_batch: images on a CPU.
+    """
+
+    ours: Callable[[], nn.Module]
+    peers: dict[str, tuple[Callable[[], nn.Module], str | None]]
+    cpu_batch: int
+
+
+NETWORKS = {
+    "resnet18, small stem": Network(
+        ours=lambda: rn.create_model("resnet18"),
+        peers={
+            "torchvision, stem swapped": (lambda: _swapped(torchvision.models.resnet18(num_classes=10)), None),
+            "timm, stem swapped": (lambda: _swapped(_timm_resnet18()), "timm"),
+            "by hand": (HandWrittenResNet18, None),
+        },
+        cpu_batch=32,
+    ),
+    "wrn_28_10": Network(ours=lambda: rn.create_model("wrn_28_10"), peers={"by hand": (lambda: HandWrittenWideResNet(28, 10), None)}, cpu_batch=4),
 }
 
 
-def _pair(case: str) -> dict[str, nn.Module]:
-    """The peer and ours with the same weights, checked to give the same logits."""
-    make_peer, make_ours, _ = PAIRS[case]
-    peer, ours = make_peer(), make_ours()
+def with_same_weights(network: Network) -> dict[str, nn.Module]:
+    """The peers that are installed, and ours."""
+    models = {who: make() for who, (make, package) in network.peers.items() if package is None or installed(package)}
+    models["ours"] = network.ours()
+    first, *others = models.values()
     images = torch.rand(2, 3, 32, 32)
-    _copy_weights(peer, ours, images)
-    check_equal(peer.eval(), ours.eval(), images, 1e-4)
-    return {"by hand": peer, "ours": ours}
+    for other in others:
+        _copy_weights(first, other, images)
+    return models
 
 
-def _copy_weights(peer: nn.Module, ours: nn.Module, images: torch.Tensor) -> None:
-    """Layer by layer in the order in which each model calls them, which is the same in both."""
-    for theirs, mine in zip(_called_layers(peer, images), _called_layers(ours, images), strict=True):
+def _copy_weights(source: nn.Module, target: nn.Module, images: torch.Tensor) -> None:
+    """Layer by layer in the order in which each model calls them, which is the same in all."""
+    for theirs, mine in zip(_called_layers(source, images), _called_layers(target, images), strict=True):
         mine.load_state_dict(theirs.state_dict())
 
 
@@ -56,20 +91,35 @@ def _called_layers(model: nn.Module, images: torch.Tensor) -> list[nn.Module]:
     return called
 
 
-def suite(device: torch.device, quick: bool) -> list[dict[str, object]]:
-    """All rows, channels_last; on a GPU with batches of 512 and bf16 only in the quick suite."""
-    rows = []
-    for case, (_, _, cpu_batch) in PAIRS.items():
-        batch = 512 if device.type == "cuda" else cpu_batch
-        for dtype in (torch.bfloat16,) if quick else (torch.float32, torch.bfloat16):
-            torch.manual_seed(0)
-            models = {who: model.to(device, dtype, memory_format=torch.channels_last) for who, model in _pair(case).items()}
-            images = torch.rand(batch, 3, 32, 32).to(device, dtype).contiguous(memory_format=torch.channels_last)
-            for task, make_call in {"inference": inference_call, "training step": training_call}.items():
-                for model in models.values():
-                    model.train(task != "inference")
-                calls = {who: make_call(model, images) for who, model in models.items()}
-                seconds = alternate(calls, device, rounds=7 if quick else 15)
-                common = {"task": task, "case": case, "dtype": str(dtype).partition(".")[2], "batch": batch, "mode": "eager", "layout": "channels_last"}
-                rows += [{**common, "who": who, "peer": who == "by hand", **summary(seconds[who])} for who in calls]
-    return rows
+def rows(bench: Bench, case: str, dtype: str, batch: int, *, train: bool, compiled_too: bool) -> list[Row]:
+    """Inference or a training step of a network, channels_last."""
+    torch.manual_seed(0)
+    place = {"device": bench.device, "dtype": DTYPES[dtype], "memory_format": torch.channels_last}
+    models = {who: model.to(**place).train(train) for who, model in with_same_weights(NETWORKS[case]).items()}
+    images = torch.rand(batch, 3, 32, 32).to(**place)
+    work = (training_work if train else inference_work)(next(iter(models.values())), images)
+    candidates = []
+    for who, model in models.items():
+        for mode in ("eager", mode_name(bench.device)) if compiled_too else ("eager",):
+            variant = model if mode == "eager" else compiled(model, bench.device)
+            call = (training_call if train else inference_call)(variant, images)
+            answer = gradient_norm(variant, call) if train else None
+            peer = who != "ours"
+            candidates.append(Candidate(who, call, mode, "channels_last", peer=peer, baseline=peer and mode == "eager", answer=answer))
+    return bench.rows(_setting(case, dtype, batch, train), candidates, tolerance=tolerance_of(dtype, bench.device), work=work)
+
+
+def _setting(case: str, dtype: str, batch: int, train: bool) -> Setting:
+    return Setting("training step" if train else "inference", case, dtype, batch)
+
+
+def jobs(bench: Bench, quick: bool) -> Jobs:
+    """``quick`` is in eager mode only, and in bf16 where the device computes in it."""
+    dtypes = dtypes_of(bench.device)[:2]
+    found: Jobs = {}
+    for case, network in NETWORKS.items():
+        batch = _CUDA_BATCH if bench.device.type == "cuda" else network.cpu_batch
+        for dtype in dtypes[-1:] if quick else dtypes:
+            for train in (False, True):
+                found[_setting(case, dtype, batch, train).title] = partial(rows, bench, case, dtype, batch, train=train, compiled_too=not quick)
+    return found

@@ -1,29 +1,27 @@
-"""CIFAR's way to 128 px: every image by itself, as datasets do it, against the collated uint8 batch; one core each, both end on the device."""
+"""Resizing and cropping every image by itself, as datasets do it, against the collated uint8 batch; one core each, all end on the device."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
 from einops import rearrange
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
 from resizenet.transforms import BatchResize
 
-from ._timing import alternate, summary
+from . import _crops
+from ._paired import Bench, Candidate, Jobs, Row, Setting, installed
+from ._roofline import Work
+from ._timing import LAYOUTS, one_thread
 
-LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
-
-
-def _check(expected: Tensor, got: Tensor) -> None:
-    """Raise unless both are the same images, to one grey level."""
-    error = int((expected.int() - got.int()).abs().max())
-    if expected.shape != got.shape or error > 1:
-        raise SystemExit(f"ours and the peer differ by {error} grey levels: nothing was timed")
+MODE = "1 thread"
+_GREY_LEVEL = 1.0
 
 
 def _stack(pictures: list[Image.Image]) -> Tensor:
@@ -31,37 +29,79 @@ def _stack(pictures: list[Image.Image]) -> Tensor:
     return rearrange(torch.from_numpy(np.stack(pictures)), "b h w c -> b c h w")
 
 
-def upscaling(device: torch.device, batch: int, size: int, target: int, rounds: int) -> list[dict[str, object]]:
-    """Rows of PIL and of torchvision on tensors, one by one and then stacked, and of ours on the stack, and with the stacking included."""
-    torch.manual_seed(0)
-    images = torch.randint(256, (batch, 3, size, size), dtype=torch.uint8)
-    pictures = [F.to_pil_image(image) for image in images]
-    resize, ours = v2.Resize((target, target)), BatchResize(target)
-    stacks = {name: images.contiguous(memory_format=layout) for name, layout in LAYOUTS.items()}
+def _to_levels(images: Tensor) -> Tensor:
+    return images.round_().clamp_(0, 255).to(torch.uint8)
+
+
+def _interpolate(images: Tensor, target: int) -> Tensor:
+    """Torch by itself, which takes uint8 on a CPU only."""
+    batch = images if images.device.type == "cpu" else images.float()
+    resized = functional.interpolate(batch, (target, target), mode="bilinear", antialias=True)
+    return resized if resized.dtype == torch.uint8 else _to_levels(resized)
+
+
+def _kornia(images: Tensor, target: int) -> Tensor:
+    from kornia.geometry.transform import resize
+
+    return _to_levels(resize(images.float(), (target, target), align_corners=False, antialias=True))
+
+
+def _one_by_one(device: torch.device, images: Tensor, pictures: list[Image.Image], target: int) -> list[Candidate]:
+    resize = v2.Resize((target, target))
 
     def from_pil() -> Tensor:
         return torch.stack([F.pil_to_tensor(picture.resize((target, target), Image.Resampling.BILINEAR)) for picture in pictures]).to(device)
 
-    candidates: dict[tuple[str, str], Callable[[], Tensor]] = {
-        ("PIL, one by one", "contiguous"): from_pil,
-        ("torchvision on tensors, one by one", "contiguous"): lambda: torch.stack([resize(image) for image in images]).to(device),
-        ("BatchResize, and stacking PIL images", "contiguous"): lambda: ours(torch.stack([F.pil_to_tensor(picture) for picture in pictures]).to(device)),
-        ("BatchResize, and stacking PIL images as arrays", "channels_last"): lambda: ours(_stack(pictures).to(device)),
-        **{("BatchResize", name): lambda stack=stack: ours(stack.to(device)) for name, stack in stacks.items()},
-    }
-    expected = from_pil()
-    for call in candidates.values():
-        _check(expected, call())
-    seconds = alternate(candidates, device, rounds)
-    common = {"task": "upscaling", "case": f"{size} to {target} px", "dtype": "uint8", "batch": batch, "mode": "1 thread"}
-    return [{**common, "who": who, "peer": "one by one" in who, "layout": layout, **summary(seconds[who, layout])} for who, layout in candidates]
+    def from_tensors() -> Tensor:
+        return torch.stack([resize(image) for image in images]).to(device)
+
+    return [
+        Candidate("PIL, one by one", from_pil, MODE, peer=True, baseline=True),
+        Candidate("torchvision on tensors, one by one", from_tensors, MODE, peer=True),
+    ]
 
 
-def suite(device: torch.device, quick: bool) -> list[dict[str, object]]:
-    """All rows; ``quick`` leaves out 224 px. PIL has one thread, so torch gets one too."""
-    threads, rounds = torch.get_num_threads(), 15 if quick else 31
-    torch.set_num_threads(1)
-    try:
-        return [row for target in ([128] if quick else [128, 224]) for row in upscaling(device, 512, 32, target, rounds)]
-    finally:
-        torch.set_num_threads(threads)
+def _with_stacking(device: torch.device, pictures: list[Image.Image], ours: BatchResize) -> list[Candidate]:
+    def from_tensors() -> Tensor:
+        return ours(torch.stack([F.pil_to_tensor(picture) for picture in pictures]).to(device))
+
+    return [
+        Candidate("BatchResize, and stacking PIL images", from_tensors, MODE),
+        Candidate("BatchResize, and stacking PIL images as arrays", lambda: ours(_stack(pictures).to(device)), MODE, "channels_last"),
+    ]
+
+
+def _on_the_batch(device: torch.device, images: Tensor, target: int, ours: BatchResize) -> list[Candidate]:
+    candidates = []
+    for layout, memory_format in LAYOUTS.items():
+        stack = images.contiguous(memory_format=memory_format)
+        candidates.append(Candidate("F.interpolate on the batch", lambda stack=stack: _interpolate(stack.to(device), target), MODE, layout, peer=True))
+        if installed("kornia"):
+            candidates.append(Candidate("kornia on the batch", lambda stack=stack: _kornia(stack.to(device), target), MODE, layout, peer=True))
+        candidates.append(Candidate("BatchResize", lambda stack=stack: ours(stack.to(device)), MODE, layout))
+    return candidates
+
+
+def upscaling(bench: Bench, batch: int, size: int, target: int) -> list[Row]:
+    """Rows of PIL and of torchvision one by one, of torch, kornia and ours on the stack, and of ours with the stacking included."""
+    torch.manual_seed(0)
+    images, ours = torch.randint(256, (batch, 3, size, size), dtype=torch.uint8), BatchResize(target)
+    pictures = [F.to_pil_image(image) for image in images]
+    candidates = [
+        *_one_by_one(bench.device, images, pictures, target),
+        *_with_stacking(bench.device, pictures, ours),
+        *_on_the_batch(bench.device, images, target, ours),
+    ]
+    work = Work(flops=0, least_bytes=batch * 3 * (size**2 + target**2))
+    with one_thread():
+        return bench.rows(_upscaling(batch, size, target), candidates, tolerance=_GREY_LEVEL, work=work, memory=False)  # PIL's is not torch's
+
+
+def _upscaling(batch: int, size: int, target: int) -> Setting:
+    return Setting("upscaling", f"{size} to {target} px", "uint8", batch)
+
+
+def jobs(bench: Bench, quick: bool) -> Jobs:
+    """CIFAR's way to 128 px, and random crops of a batch; ``quick`` leaves out 224 px. PIL has one thread, so torch gets one too."""
+    targets = (128,) if quick else (128, 224)
+    return {**{_upscaling(512, 32, target).title: partial(upscaling, bench, 512, 32, target) for target in targets}, **_crops.jobs(bench)}
