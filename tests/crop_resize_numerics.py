@@ -134,8 +134,19 @@ def test_pixels_outside_the_box_have_no_say() -> None:
     assert torch.equal(case.kernel(x, torch.float32), case.kernel(y, torch.float32))
 
 
+def test_a_kernel_that_computes_something_else_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "objection_to_crops", _cropping.objection_to_shapes, raising=False)
+    monkeypatch.setattr(kernels, "crop_resize", lambda *args, **options: 1.1 * _cropping.crop_resize(*args, **options), raising=False)
+    monkeypatch.setattr(_crop_resize, "_AGREED", {})
+    case = CASES["a little smaller"]
+    with pytest.warns(RuntimeWarning, match="a Triton kernel is not used, it differs by"):
+        ours = _crop_resize._resize_by_kernel(case.images(torch.float32).to(DEVICE), case.boxes(), case.after, None, None, "bilinear", True, torch.float32)
+    assert ours is None
+
+
 def test_the_function_hands_the_kernel_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernels, "crop_resize", _cropping.crop_resize, raising=False)
+    monkeypatch.setattr(_crop_resize, "_AGREED", agreed := {})
     monkeypatch.setattr(kernels, "objection_to_crops", _cropping.objection_to_shapes, raising=False)
     case = CASES["smaller, channels last"]
     x, boxes = case.images(torch.uint8), case.boxes().int().t().contiguous().t()
@@ -145,6 +156,7 @@ def test_the_function_hands_the_kernel_what_it_needs(monkeypatch: pytest.MonkeyP
     affine = _crop_resize._affine(x, torch.float32, *rule.values())
     ours = _crop_resize._resize_by_kernel(x.to(DEVICE), boxes, case.after, case.flips(), affine, "bilinear", True, torch.float32)
     torch.testing.assert_close(ours.cpu(), expected, rtol=0, atol=1e-5)
+    assert list(agreed.values()) == [True]
     plain = _crop_resize._resize_by_kernel(x.to(DEVICE), boxes, case.after, None, None, "bilinear", True, torch.uint8)
     assert (plain.cpu().int() - _crop_resize.crop_resize(x, boxes, case.after).int()).abs().max() <= 1
     assert _crop_resize._resize_by_kernel(x.to(DEVICE), boxes, case.after, None, None, "bicubic", True, torch.uint8) is None

@@ -222,6 +222,21 @@ def test_a_fused_copy_gives_the_kernels_its_weights(norm: str) -> None:
     torch.testing.assert_close(resizer.half().fuse(kernels="auto").halving(x.half()), resizer.float()(x).half(), rtol=2e-2, atol=2e-2)
 
 
+@torch.no_grad()
+def test_a_fused_copy_takes_the_kernels_once_they_agree_with_plain_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case((5, 9))
+    monkeypatch.setattr(kernels.Halving, "objection", lambda self, x, size: None)
+    resizer, x = case.resizer().float(), case.images().float()
+    fused, broken, plain = resizer.fuse(), resizer.fuse(), resizer.fuse(kernels="never")
+    broken.halving.scale.mul_(3)
+    with torch.autocast(DEVICE.type, torch.bfloat16):
+        torch.testing.assert_close(fused(x), fused.halving(x), rtol=0, atol=0)
+        assert fused.agreed == {(x.device, torch.bfloat16, True): True}
+        with pytest.warns(RuntimeWarning, match="a Triton kernel is not used, it differs by"):
+            torch.testing.assert_close(broken(x), plain(x), rtol=0, atol=0)
+        torch.testing.assert_close(broken(x), plain(x), rtol=0, atol=0)  # and no further warning, which would be an error
+
+
 def plain_moments(x: Tensor, head: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
     z = head(x)
     variance, mean = torch.var_mean(z.to(torch.promote_types(z.dtype, torch.float32)), (0, 2, 3), correction=0)

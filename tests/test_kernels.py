@@ -115,6 +115,61 @@ def test_in_evaluation_the_training_kernels_are_not_asked_for() -> None:
     torch.testing.assert_close(resizer(x), plain(x), rtol=0, atol=0)
 
 
+def agreement(kernel: Callable[[], Tensor], plain: Tensor) -> bool:
+    return kernels.agrees({}, "a kernel", kernel, lambda: plain)
+
+
+def test_a_kernel_agrees_where_it_differs_by_rounding_only() -> None:
+    plain = torch.linspace(-2, 2, 9)
+    assert agreement(lambda: plain + 0.01, plain)
+    with pytest.warns(RuntimeWarning, match="it differs by 0.03 where 0.02 is rounding; plain PyTorch takes its place"):
+        assert not agreement(lambda: plain + 0.03, plain)
+    assert agreement(lambda: plain.bfloat16() * 1.02, plain.bfloat16())
+    levels = torch.tensor([0, 7, 255], dtype=torch.uint8)
+    assert agreement(lambda: torch.tensor([0, 8, 254], dtype=torch.uint8), levels)
+    with pytest.warns(RuntimeWarning, match="it differs by 2 where 1 is rounding"):
+        assert not agreement(lambda: torch.tensor([0, 9, 255], dtype=torch.uint8), levels)
+
+
+@pytest.mark.filterwarnings("ignore:resizenet. a Triton kernel is not used")
+def test_a_kernel_that_gives_no_number_or_another_shape_or_fails_does_not_agree() -> None:
+    def failing() -> Tensor:
+        raise OSError("no compiler\nat all")
+
+    assert not agreement(lambda: torch.tensor([float("nan"), 1.0]), torch.ones(2))
+    assert not agreement(lambda: torch.ones(3), torch.ones(2))
+    assert not agreement(failing, torch.ones(2))
+    with pytest.warns(RuntimeWarning, match="it failed with OSError: no compiler; plain"):
+        agreement(failing, torch.ones(2))
+
+
+def test_a_kernel_is_tried_once_for_each_key_and_not_while_torch_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, known = [], {}
+
+    def kernel() -> Tensor:
+        calls.append(1)
+        return torch.ones(2)
+
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    assert not kernels.agrees(known, "a", kernel, lambda: torch.ones(2))
+    monkeypatch.undo()
+    assert all(kernels.agrees(known, key, kernel, lambda: torch.ones(2)) for key in "aabb")
+    assert len(calls) == 2
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    assert kernels.agrees(known, "a", kernel, lambda: torch.ones(2))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.bfloat16, torch.float32])
+def test_a_pattern_has_all_values_and_looks_like_its_model(dtype: torch.dtype) -> None:
+    like = torch.zeros(1, 3, 16, 20).to(dtype).contiguous(memory_format=torch.channels_last)
+    picture = kernels.pattern(like)
+    assert (picture.shape, picture.dtype, picture.stride()) == (like.shape, like.dtype, like.stride())
+    top = 1 if dtype.is_floating_point else 255
+    assert picture.min() < 0.01 * top
+    assert 0.98 * top < picture.max() <= top
+    assert 0.4 * top < picture.double().mean() < 0.6 * top
+
+
 def test_the_package_imports_triton_only_when_a_kernel_is_used() -> None:
     probe = "import sys; from resizenet import kernels; print([name for name in sys.modules if name in %r])"
     with_triton = [f"resizenet.kernels.{name}" for name in ("_tiles", "_head", "_conv", "_moments")]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from functools import partial
 
 import torch
 from einops import rearrange
@@ -12,6 +13,8 @@ from .._errors import ArgumentError, DtypeError, ShapeError, check_choice
 from .._sizes import Size, parse_size
 from ._matrix import INTERPOLATIONS, box_matrix
 from ._resize import _check_image, _result_dtype, resize
+
+_AGREED: dict[Hashable, bool] = {}  # whether the kernel computes what it should, by device and dtypes
 
 
 def _check_boxes(boxes: Tensor, images: Tensor) -> None:
@@ -114,17 +117,25 @@ def _resize_by_kernel(
     images: Tensor, boxes: Tensor, size: tuple[int, int], flip: Tensor | None, affine: Tensor | None, interpolation: str, antialias: bool, dtype: torch.dtype
 ) -> Tensor | None:
     """The whole of ``crop_resize`` in one kernel, or None where that is not to be had."""
+    from ..kernels import agrees, objection_to_crops, pattern
     from ..kernels import crop_resize as launch
-    from ..kernels import objection_to_crops
 
     if objection_to_crops(images, size, dtype, interpolation=interpolation, antialias=antialias) is not None:
         return None
     if affine is None:
-        affine = torch.tensor([[1.0], [0.0]]).repeat(1, images.shape[1]).to(images.device, non_blocking=True)
+        affine = torch.tensor([1.0, 0.0]).view(2, 1, 1, 1).repeat(1, images.shape[1], 1, 1).to(images.device, non_blocking=True)
     scale, shift = affine.flatten(1)
     boxes = boxes.to(images.device, torch.int64, non_blocking=True)
     flip = None if flip is None else flip.to(images.device, non_blocking=True)
-    return launch(images, boxes, size, flip=flip, scale=scale, shift=shift, antialias=antialias, dtype=dtype)
+
+    def by_kernel(images: Tensor, boxes: Tensor, flip: Tensor | None) -> Tensor:
+        return launch(images, boxes, size, flip=flip, scale=scale, shift=shift, antialias=antialias, dtype=dtype)
+
+    key, one = (images.device, images.dtype, dtype), (pattern(images[:1]), boxes[:1], None if flip is None else flip[:1])
+    by_matrices = partial(_resize_by_matrices, size=size, affine=affine, interpolation=interpolation, antialias=antialias, dtype=dtype)
+    if not agrees(_AGREED, key, lambda: by_kernel(*one), lambda: by_matrices(one[0], one[1], flip=one[2])):
+        return None
+    return by_kernel(images, boxes, flip)
 
 
 def crop_resize(
@@ -138,7 +149,7 @@ def crop_resize(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     dtype: torch.dtype | None = None,
-    kernels: str = "never",
+    kernels: str = "auto",
 ) -> Tensor:
     """Cut a box of its own out of each image of a batch, and resize all of them to one size.
 
@@ -165,8 +176,8 @@ def crop_resize(
         mean: for each channel, taken from the result; of uint8 images on the scale of 0 to 1.
         std: for each channel, by which the result is then divided.
         kernels: "auto" takes one Triton kernel for all of it where that applies: images on a CUDA device, triton installed, no gradient needed,
-            bilinear, no side shrunk to less than an eighth, not in ``torch.compile``. "never", the default, is plain PyTorch. The kernel is
-            tested in Triton's interpreter and compiled for three GPUs, but has not run on one yet.
+            bilinear, no side shrunk to less than an eighth, not in ``torch.compile``. The first such call on a device computes an image by both
+            ways, and plain PyTorch takes over, with a warning, should they differ. "never" is plain PyTorch.
         dtype: of the result, that of the images unless given. uint8 images are scaled to 0..1 where it is floating, as by torchvision's ``to_dtype``.
 
     Returns:

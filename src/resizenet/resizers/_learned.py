@@ -84,6 +84,8 @@ class Resizer(LearnedResizer):
         torch.Size([1, 3, 160, 192])
     """
 
+    lr_ratio = 0.1
+
     def __init__(
         self,
         size: Size,
@@ -138,14 +140,14 @@ class Resizer(LearnedResizer):
         """
         return cls(size, **{"norm": "batch", "zero_init": False, "antialias": False, **kwargs})
 
-    def fuse(self, *, kernels: str = "never") -> FusedResizer:
+    def fuse(self, *, kernels: str = "auto") -> FusedResizer:
         """A copy for inference that computes the same faster: norms folded into convolutions or moved behind the resize.
 
         Args:
             kernels: "auto" takes Triton kernels where they apply: images in half precision on a CUDA device (compute capability 8.0 or
-                more), halved exactly, and triton installed. "always" raises ArgumentError where they do not apply. "never", the
-                default, is plain PyTorch. The kernels are tested in Triton's interpreter and compiled for three GPUs, but have not
-                run on one yet.
+                more), halved exactly, and triton installed. The first such call computes a small image by both ways, and plain PyTorch
+                takes over, with a warning, should they differ; in ``torch.compile`` the kernels are taken if a call before it was
+                eager. "always" raises ArgumentError where they do not apply. "never" is plain PyTorch.
 
         Raises:
             ArgumentError: ``kernels="always"`` for a network that the kernels do not compute.
