@@ -211,7 +211,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=5_000, help="at most so many, for training and for the test (default: %(default)s)")
     parser.add_argument("--batch-size", type=int, default=64, help="images per step (default: %(default)s)")
     parser.add_argument("--lr", type=float, default=0.05, help="peak learning rate (default: %(default)s)")
-    parser.add_argument("--resizer-lr", type=float, help="peak learning rate of the resizers (default: a tenth of --lr)")
+    parser.add_argument("--resizer-lr", type=float, help="peak learning rate of the resizers (default: a tenth of --lr for Resizer, --lr for LinearResizer)")
     parser.add_argument("--seed", type=int, default=0, help="of weights, shuffling and crops (default: %(default)s)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda (default: %(default)s)")
     parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, help="bfloat16 autocast (default: from 32 px on, where the device computes in it)")

@@ -9,7 +9,7 @@ import torchvision
 from torch import nn
 from torchvision.models.feature_extraction import create_feature_extractor
 
-from resizenet import FixedResizer, ResizedModel, Resizer
+from resizenet import FixedResizer, LinearResizer, ResizedModel, Resizer
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +104,11 @@ def test_parameter_groups_leave_out_what_is_frozen_and_give_the_resizer_a_tenth_
     assert [(group["name"], group["lr"], group["weight_decay"]) for group in wrapped.parameter_groups(0.3)] == [("model, no decay", 0.3, 0.0)]
     wrapped.resizer.tail.weight.requires_grad_(True)
     assert [group["lr"] for group in wrapped.parameter_groups(0.3)] == [pytest.approx(0.03), 0.3]
+
+
+def test_a_linear_resizer_learns_at_the_rate_of_the_model() -> None:
+    groups = LinearResizer(8).wrap(nn.Linear(8, 2)).parameter_groups(0.3)
+    assert {group["name"]: group["lr"] for group in groups} == {"resizer": 0.3, "resizer, no decay": 0.3, "model": 0.3, "model, no decay": 0.3}
 
 
 def test_an_optimizer_takes_the_groups(wrapped: ResizedModel) -> None:

@@ -95,8 +95,8 @@ class ResizedModel(nn.Module):
 
         Args:
             lr: learning rate of the model.
-            resizer_lr: learning rate of the resizer, ``lr / 10`` unless given: at the backbone's own rate the resizer changes its
-                output faster than BatchNorm's running statistics follow, and gains nothing by it.
+            resizer_lr: learning rate of the resizer. Unless given, ``lr / 10`` for a ``Resizer``, which at the model's own rate changes
+                its output faster than BatchNorm's running statistics follow, and ``lr`` for the others.
             weight_decay: of parameters with two dimensions or more.
 
         Returns:
@@ -111,7 +111,7 @@ class ResizedModel(nn.Module):
             ['resizer', 'resizer, no decay', 'model', 'model, no decay']
         """
         groups = []
-        rates = {"resizer": lr / 10 if resizer_lr is None else resizer_lr, "model": lr}
+        rates = {"resizer": lr * getattr(self.resizer, "lr_ratio", 1.0) if resizer_lr is None else resizer_lr, "model": lr}
         for part, rate in rates.items():
             trainable = [p for p in getattr(self, part).parameters() if p.requires_grad]
             decayed = [p for p in trainable if p.ndim > 1]
