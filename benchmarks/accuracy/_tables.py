@@ -33,7 +33,7 @@ def provenance(arms: Arms) -> str:
         return ", ".join(sorted(set(values)))
 
     commands = all_of(f"`{record['command']} --data PATH`" for record in records)
-    devices = all_of(f"{record['device']}, {record.get('precision', 'bf16')}" for record in records)
+    devices = " and ".join(sorted({f"{record['device']}, {record.get('precision', 'bf16')}" for record in records}))
     torch = all_of(record["versions"]["torch"] for record in records)
     dates = sorted({record["date"] for record in records})
     return f"{commands}; {devices}; torch {torch}; {' to '.join(dict.fromkeys([dates[0], dates[-1]]))}.\n"

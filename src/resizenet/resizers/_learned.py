@@ -84,7 +84,7 @@ class Resizer(LearnedResizer):
         torch.Size([1, 3, 160, 192])
     """
 
-    lr_ratio = 0.1
+    lr_divisor = 10
 
     def __init__(
         self,

@@ -111,7 +111,7 @@ class ResizedModel(nn.Module):
             ['resizer', 'resizer, no decay', 'model', 'model, no decay']
         """
         groups = []
-        rates = {"resizer": lr * getattr(self.resizer, "lr_ratio", 1.0) if resizer_lr is None else resizer_lr, "model": lr}
+        rates = {"resizer": lr / getattr(self.resizer, "lr_divisor", 1) if resizer_lr is None else resizer_lr, "model": lr}
         for part, rate in rates.items():
             trainable = [p for p in getattr(self, part).parameters() if p.requires_grad]
             decayed = [p for p in trainable if p.ndim > 1]
