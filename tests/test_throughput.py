@@ -453,19 +453,19 @@ def peers_and_ours() -> list[dict[str, Any]]:
 def test_a_table_compares_with_the_baseline_the_best_peer_and_the_floor() -> None:
     page = _tables.Page.of(peers_and_ours())
     assert page.title == "inference, tiny, float32, batch of 2"
-    assert page.header[3:] == ["ms", "quartiles", "speed / baseline", "speed / peer's best", "floor / time", "peak MB", "memory / baseline"]
+    assert page.header == ["who", "mode, layout", "ms (quartiles)", "speed / baseline", "speed / best peer", "floor / time", "peak MB", "memory / baseline"]
     assert page.lines == [
-        ["port", "eager", "contiguous", "4.00", "3.50-4.50", "1.00", "0.50", "25 % (copy)", "100", "1.00"],
-        ["port", "compiled", "contiguous", "2.00", "1.50-2.10", "2.00", "1.00", "50 % (copy)", "", ""],
-        ["ours", "eager", "contiguous", "1.00", "0.900-1.25", "4.00", "2.00", "1e+02 % (copy)", "25.0", "0.25"],
+        ["port", "eager, contiguous", "4.00 (3.50-4.50)", "1.00", "0.50", "25 % (copy)", "100", "1.00"],
+        ["port", "compiled, contiguous", "2.00 (1.50-2.10)", "2.00", "1.00", "50 % (copy)", "", ""],
+        ["ours", "eager, contiguous", "1.00 (0.900-1.25)", "4.00", "2.00", "1e+02 % (copy)", "25.0", "0.25"],
     ]
 
 
 def test_a_record_of_the_first_schema_has_a_table_without_the_new_columns() -> None:
     old = [without(row(peak_bytes=2_000_000), "baseline"), without(row(who="ours", peer=False, median_s=0.004, peak_bytes=1_000_000), "baseline")]
     page = _tables.Page.of(old)
-    assert page.header == ["who", "mode", "layout", "ms", "quartiles", "speed / peer's best", "peak MB", "memory / baseline"]
-    assert page.lines[1] == ["ours", "eager", "contiguous", "4.00", "3.50-4.50", "1.00", "1.00", "0.50"]
+    assert page.header == ["who", "mode, layout", "ms (quartiles)", "speed / best peer", "peak MB", "memory / baseline"]
+    assert page.lines[1] == ["ours", "eager, contiguous", "4.00 (3.50-4.50)", "1.00", "1.00", "0.50"]
 
 
 def test_the_docs_get_a_fragment_for_each_file_and_task_and_for_what_was_not_run(tmp_path: Path) -> None:
@@ -473,7 +473,7 @@ def test_the_docs_get_a_fragment_for_each_file_and_task_and_for_what_was_not_run
     (tmp_path / "resizer-cpu-quick.json").write_text(json.dumps(record(*rows)))
     _tables.write_docs(tmp_path / "docs", tmp_path)
     whole = (tmp_path / "docs" / "throughput-resizer-cpu-quick.md").read_text()
-    assert "**inference, tiny, float32, batch of 2**\n\n| who | mode | layout | ms |" in whole
+    assert "**inference, tiny, float32, batch of 2**\n\n| who | mode, layout | ms (quartiles) |" in whole
     assert "**training step, tiny, float32, batch of 2**" in whole
     assert "`run it`; a CPU; torch 2.0; 2026-11-21; commit abc. Ceilings: 10.0 GB/s copied, 200 GFLOP/s in float32." in whole
     part = (tmp_path / "docs" / "throughput-resizer-cpu-quick-training-step.md").read_text()

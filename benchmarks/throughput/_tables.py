@@ -16,7 +16,7 @@ from ._paired import Row, Setting
 from ._record import RESULTS, by_setting, load, setting_of
 
 EXPECTED = tuple(f"{suite}-{version}" for suite in ("resizer", "models", "transforms", "report") for version in ("cpu-quick", "cuda"))
-_LEFT = 3
+_LEFT = 2
 
 
 def digits(value: float) -> str:
@@ -25,11 +25,7 @@ def digits(value: float) -> str:
 
 
 def _milliseconds(row: Row, rows: list[Row]) -> str:
-    return digits(1e3 * row["median_s"])
-
-
-def _quartiles(row: Row, rows: list[Row]) -> str:
-    return f"{digits(1e3 * row['quartile_low_s'])}-{digits(1e3 * row['quartile_high_s'])}"
+    return f"{digits(1e3 * row['median_s'])} ({digits(1e3 * row['quartile_low_s'])}-{digits(1e3 * row['quartile_high_s'])})"
 
 
 def _speed_against(flag: str) -> Callable[[Row, list[Row]], str]:
@@ -58,12 +54,10 @@ def _memory_ratio(row: Row, rows: list[Row]) -> str:
 
 COLUMNS: dict[str, Callable[[Row, list[Row]], str]] = {
     "who": lambda row, rows: row["who"],
-    "mode": lambda row, rows: row["mode"],
-    "layout": lambda row, rows: row["layout"],
-    "ms": _milliseconds,
-    "quartiles": _quartiles,
+    "mode, layout": lambda row, rows: f"{row['mode']}, {row['layout']}",
+    "ms (quartiles)": _milliseconds,
     "speed / baseline": _speed_against("baseline"),
-    "speed / peer's best": _speed_against("peer"),
+    "speed / best peer": _speed_against("peer"),
     "floor / time": _floor,
     "peak MB": _megabytes,
     "memory / baseline": _memory_ratio,
