@@ -6,7 +6,7 @@ import torch
 
 
 def computes_in_bf16(device: torch.device) -> bool:
-    """A CPU without the instructions emulates bf16, several times slower than float32; where torch cannot tell, it is taken to."""
+    """A CPU without the instructions emulates bf16, several times slower than float32; where torch cannot tell, it is taken to emulate."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return bool(getattr(torch.cpu, "get_capabilities", dict)().get("avx512_bf16"))

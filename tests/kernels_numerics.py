@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -230,11 +231,29 @@ def test_a_fused_copy_takes_the_kernels_once_they_agree_with_plain_torch(monkeyp
     fused, broken, plain = resizer.fuse(), resizer.fuse(), resizer.fuse(kernels="never")
     broken.halving.scale.mul_(3)
     with torch.autocast(DEVICE.type, torch.bfloat16):
-        torch.testing.assert_close(fused(x), fused.halving(x), rtol=0, atol=0)
+        drawn = mock.Mock(side_effect=kernels.pattern)
+        monkeypatch.setattr("resizenet.resizers._fused.pattern", drawn)
+        for _ in range(2):
+            torch.testing.assert_close(fused(x), fused.halving(x), rtol=0, atol=0)
+            assert drawn.call_count == 2  # for the kernel and for plain torch, and never again
         assert fused.agreed == {(x.device, torch.bfloat16, True): True}
         with pytest.warns(RuntimeWarning, match="a Triton kernel is not used, it differs by"):
             torch.testing.assert_close(broken(x), plain(x), rtol=0, atol=0)
         torch.testing.assert_close(broken(x), plain(x), rtol=0, atol=0)  # and no further warning, which would be an error
+
+
+@torch.no_grad()
+def test_compiled_a_fused_copy_takes_the_kernels_only_after_an_eager_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case((5, 9))
+    monkeypatch.setattr(kernels.Halving, "objection", lambda self, x, size: None)
+    resizer, x = case.resizer().half(), case.images().half()
+    fused = resizer.fuse()
+    for expected in (resizer.fuse(kernels="never"), fused.halving):
+        torch.compiler.reset()
+        compiled = torch.compile(fused, fullgraph=True, backend="aot_eager")
+        torch.testing.assert_close(compiled(x), expected(x) if isinstance(expected, kernels.Halving) else torch.compile(expected, backend="aot_eager")(x))
+        fused(x)
+    assert list(fused.agreed.values()) == [True]
 
 
 def plain_moments(x: Tensor, head: nn.Module) -> tuple[Tensor, Tensor, Tensor]:

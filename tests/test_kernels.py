@@ -138,6 +138,7 @@ def test_a_kernel_that_gives_no_number_or_another_shape_or_fails_does_not_agree(
 
     assert not agreement(lambda: torch.tensor([float("nan"), 1.0]), torch.ones(2))
     assert not agreement(lambda: torch.ones(3), torch.ones(2))
+    assert not agreement(lambda: torch.ones(1), torch.ones(2))
     assert not agreement(failing, torch.ones(2))
     with pytest.warns(RuntimeWarning, match="it failed with OSError: no compiler; plain"):
         agreement(failing, torch.ones(2))

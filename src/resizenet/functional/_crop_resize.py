@@ -131,9 +131,9 @@ def _resize_by_kernel(
     def by_kernel(images: Tensor, boxes: Tensor, flip: Tensor | None) -> Tensor:
         return launch(images, boxes, size, flip=flip, scale=scale, shift=shift, antialias=antialias, dtype=dtype)
 
-    key, one = (images.device, images.dtype, dtype), (pattern(images[:1]), boxes[:1], None if flip is None else flip[:1])
-    by_matrices = partial(_resize_by_matrices, size=size, affine=affine, interpolation=interpolation, antialias=antialias, dtype=dtype)
-    if not agrees(_AGREED, key, lambda: by_kernel(*one), lambda: by_matrices(one[0], one[1], flip=one[2])):
+    key, box, mirrored = (images.device, images.dtype, dtype), boxes[:1], None if flip is None else flip[:1]
+    by_matrices = partial(_resize_by_matrices, size=size, flip=mirrored, affine=affine, interpolation=interpolation, antialias=antialias, dtype=dtype)
+    if not agrees(_AGREED, key, lambda: by_kernel(pattern(images[:1]), box, mirrored), lambda: by_matrices(pattern(images[:1]), box)):
         return None
     return by_kernel(images, boxes, flip)
 

@@ -38,6 +38,7 @@ def _objection(kernel: Callable[[], Tensor], plain: Callable[[], Tensor]) -> str
     expected = plain()
     try:
         got = kernel()
+        assert got.shape == expected.shape, f"{tuple(got.shape)} where {tuple(expected.shape)} is expected"
         error = float((got.double() - expected.double()).abs().max())
     except Exception as accident:  # whatever a compiler or a driver raises
         return f"it failed with {type(accident).__name__}: {str(accident).splitlines()[0] if str(accident) else 'no word'}"

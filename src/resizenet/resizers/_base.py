@@ -15,7 +15,7 @@ from ._wrap import ResizedModel
 class BaseResizer(nn.Module):
     """(B, C, H, W) -> (B, C, *size), any H and W at every call. Subclasses implement ``_forward``."""
 
-    lr_divisor = 1  # its learning rate is that of the model behind it over this, unless told; measured, see docs/measured/resizing.md
+    lr_divisor = 1  # the learning rate of the model behind it is divided by this, unless told; measured, see docs/measured/resizing.md
 
     def __init__(self, size: Size, *, interpolation: str, antialias: bool) -> None:
         super().__init__()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Hashable
-from functools import partial
 
 import torch
 from einops import rearrange, repeat
@@ -99,10 +98,10 @@ class FusedResizer(LearnedResizer):
 
     def _kernels_agree(self, x: Tensor) -> bool:
         """Whether this network's kernels give what plain torch gives, for images like these."""
-        assert self.halving is not None
-        key, small = (x.device, computing_dtype(x), x.is_contiguous()), pattern(x[:1, :, :64, :96])
-        size = (small.shape[2] // 2, small.shape[3] // 2)
-        return agrees(self.agreed, key, partial(self.halving, small), partial(self._compute, small, size))
+        halving, corner = self.halving, x[:1, :, :64, :96]
+        assert halving is not None
+        size, key = (corner.shape[2] // 2, corner.shape[3] // 2), (x.device, computing_dtype(x), x.is_contiguous())
+        return agrees(self.agreed, key, lambda: halving(pattern(corner)), lambda: self._compute(pattern(corner), size))
 
     def _compute(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         features = self.head(x)
