@@ -1,4 +1,4 @@
-"""Whether a device computes in bf16, and the precision of training where it is free to choose."""
+"""Whether a device computes in bf16, and the precision of training where nobody chose it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,6 @@ def computes_in_bf16(device: torch.device) -> bool:
     return bool(getattr(torch.cpu, "get_capabilities", dict)().get("avx512_bf16"))
 
 
-def precision(device: torch.device) -> str:
+def default_precision(device: torch.device) -> str:
     """Either "bf16" or, where that is emulated, "float32"."""
     return "bf16" if computes_in_bf16(device) else "float32"
-
-
-def autocast(device: torch.device) -> torch.autocast:
-    """The context in which a network runs."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=computes_in_bf16(device))

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from benchmarks.accuracy import _docs, write_docs
 from benchmarks.accuracy._data import ImageData
 from benchmarks.accuracy._experiment import Experiment
@@ -112,6 +113,7 @@ class MeanColors(nn.Module):
 def test_features_are_those_of_the_upscaled_images_standardised_over_the_training_set() -> None:
     train, test = noise(300, 3, 8, 8), noise(10, 3, 8, 8)
     train[:, 1] //= 2
+    Accelerator(cpu=True)  # as the command does, which decides the precision
     found = extract(MeanColors, 64, ImageData(train, torch.arange(300), test, torch.arange(10)))
     mean, std = (torch.tensor(values) for values in MeanColors.mean_and_std)
     features, tests = (((images / 255).mean((2, 3)) - mean) / std for images in (train, test))

@@ -14,12 +14,13 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from benchmarks.accuracy import _experiments
 from benchmarks.accuracy.__main__ import main
 from benchmarks.accuracy._checkpoint import load as load_checkpoint
 from benchmarks.accuracy._experiment import Arm, Experiment
 from benchmarks.accuracy._run import Budget, OutOfTime
-from torch import nn
+from torch import Tensor, nn
 
 from resizenet.models import ResNet, WideBlock
 
@@ -28,6 +29,21 @@ ROOT = Path(__file__).parents[1]
 
 def make_linear() -> nn.Module:
     return nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.Linear(48, 10))
+
+
+class Witness(nn.Linear):
+    """Remembers in what it computed."""
+
+    computed: set[tuple[bool, torch.dtype]]  # whether in training, and the type of the result
+
+    def forward(self, x: Tensor) -> Tensor:
+        result = super().forward(x)
+        self.computed.add((self.training, result.dtype))
+        return result
+
+
+def make_witness() -> nn.Module:
+    return nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), Witness(48, 10))
 
 
 def make_hungry() -> nn.Module:
@@ -41,6 +57,7 @@ TINY = Experiment(
         "dropout": Arm(lambda: ResNet(WideBlock, (1, 1), (4, 8), dropout=0.3), RECIPE),  # draws from torch's own generator
         "linear": Arm(make_linear, RECIPE),
         "linear, goes on": Arm(make_linear, {**RECIPE, "lr": 0.0}, start="linear"),
+        "witness": Arm(make_witness, RECIPE),
         "hungry": Arm(make_hungry, RECIPE),
     },
     epochs=2,
@@ -55,6 +72,7 @@ def _tiny_experiment(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)  # as in the subprocesses: the last digits depend on it
     yield
     torch.set_num_threads(threads)
+    AcceleratorState._reset_state(reset_partial_state=True)  # one process, one precision: Accelerate would refuse another
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +149,17 @@ def test_a_finished_run_is_skipped(run: Callable[..., Path], capsys: pytest.Capt
     assert "epoch" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("precision", ["bf16", "float32"])
+def test_training_and_evaluation_compute_in_the_precision_of_the_command(run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, precision: str) -> None:
+    monkeypatch.setattr(Witness, "computed", set(), raising=False)
+    record = records(run("--arms", "witness", "--seeds", "1", "--precision", precision))["witness-seed0"]
+    dtype = {"bf16": torch.bfloat16, "float32": torch.float32}[precision]
+    expected = {(True, dtype), (False, dtype)}
+    assert expected <= Witness.computed <= expected | {(False, torch.float32)}  # in which the costs are counted
+    assert record["precision"] == precision
+    assert f" --precision {precision} " in record["command"]
+
+
 def test_checkpoints_are_deleted_and_their_folder_is_ignored_by_git(run: Callable[..., Path], tmp_path: Path) -> None:
     run("--arms", "dropout", "--seeds", "1")
     assert left_behind(tmp_path) == ["dropout-seed0.json"]
@@ -174,12 +203,22 @@ def test_an_interrupted_run_of_another_recipe_is_refused(run: Callable[..., Path
     run("--arms", "^linear$", "--seeds", "1", "--epochs", "3", out="elsewhere")
     begun = tmp_path / "checkpoints" / "tiny" / "linear-seed0.pt"
     begun.parent.mkdir(exist_ok=True)
-    torch.save({"recipe": "another"}, begun)
+    torch.save({"terms": "another recipe"}, begun)
     with pytest.raises(SystemExit, match="an interrupted run of another recipe"):
         run("--arms", "^linear$", "--seeds", "1")
     begun.write_bytes(b"half a file")
     with pytest.raises(SystemExit, match="not a checkpoint"):
         run("--arms", "^linear$", "--seeds", "1")
+
+
+def test_an_interrupted_run_does_not_go_on_in_another_precision(run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([False, False, True])  # before the run, before epoch 1, before epoch 2
+    with monkeypatch.context() as patch:
+        patch.setattr("benchmarks.accuracy._run.broadcast_object_list", lambda _: [next(answers)])
+        run("--arms", "^linear$", "--seeds", "1", "--budget-minutes", "1", "--precision", "float32")
+    AcceleratorState._reset_state(reset_partial_state=True)
+    with pytest.raises(SystemExit, match="an interrupted run of another recipe, precision or"):
+        run("--arms", "^linear$", "--seeds", "1", "--precision", "bf16")
 
 
 def test_nothing_starts_that_the_budget_has_no_room_for(run: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

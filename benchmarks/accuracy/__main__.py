@@ -11,13 +11,13 @@ import torch
 from accelerate import Accelerator
 from rich.progress import Progress
 
-from benchmarks._precision import precision
+from benchmarks._precision import default_precision
 
 from ._checkpoint import FOLDER
 from ._experiment import Experiment
 from ._experiments import EXPERIMENTS
 from ._records import RESULTS
-from ._run import Budget, OutOfTime, Session, run_all
+from ._run import MIXED_PRECISION, Budget, OutOfTime, Session, run_all
 
 
 def _experiment(name: str, *, small: bool) -> Experiment:
@@ -29,11 +29,15 @@ def _experiment(name: str, *, small: bool) -> Experiment:
     return experiment.small if small else experiment
 
 
-def _accelerator(device: str) -> Accelerator:
+def _accelerator(device: str, precision: str | None) -> Accelerator:
     if device != "cpu" and not (device == "cuda" and torch.cuda.is_available()):
         raise SystemExit(f"{device}: torch finds no such device here; take --device cpu")
     torch.backends.cudnn.benchmark = True
-    return Accelerator(cpu=device == "cpu", mixed_precision={"bf16": "bf16", "float32": "no"}[precision(torch.device(device))])
+    chosen = precision or default_precision(torch.device(device))
+    try:
+        return Accelerator(cpu=device == "cpu", mixed_precision=MIXED_PRECISION[chosen])
+    except ValueError as error:
+        raise SystemExit(f"--precision {chosen}: {error}") from None
 
 
 def _arms(experiment: Experiment, pattern: str | None) -> list[str]:
@@ -52,9 +56,10 @@ def run(options: argparse.Namespace) -> None:
     experiment = _experiment(options.experiment, small=options.small)
     arms = _arms(experiment, options.arms)
     seeds, epochs = options.seeds or experiment.seeds, options.epochs or experiment.epochs
-    accelerator = _accelerator(options.device)
+    accelerator = _accelerator(options.device, options.precision)
     data = experiment.load(options.data).to(accelerator.device)
     flags = "".join(f" --{flag}" for flag in ("small", "compile") if getattr(options, flag))
+    flags += f" --precision {options.precision}" if options.precision else ""
     options.checkpoints.mkdir(parents=True, exist_ok=True)
     (options.checkpoints / ".gitignore").write_text("*\n")
     with Progress(disable=not accelerator.is_main_process) as progress:
@@ -134,6 +139,7 @@ def main() -> None:
     command.add_argument("--budget-minutes", type=float, help="stop before an epoch that would not fit; the same command goes on later")
     command.add_argument("--small", action="store_true", help="the version for a CPU, with results of its own")
     command.add_argument("--arms", help="only the arms whose name matches this regular expression")
+    command.add_argument("--precision", choices=MIXED_PRECISION, help="default: bf16 where the device computes in it")
     command.add_argument("--compile", action="store_true", help="torch.compile the training step's model")
     command.add_argument("--out", type=Path, default=RESULTS, help="folder for the results (default: the repository's)")
     command.add_argument("--checkpoints", type=Path, default=FOLDER, help="folder for interrupted runs (default: in the repository, ignored by git)")

@@ -23,7 +23,6 @@ from rich.progress import Progress
 from torch import nn
 
 import resizenet as rn
-from benchmarks._precision import precision
 
 from . import _checkpoint
 from ._data import ImageData
@@ -31,6 +30,7 @@ from ._experiment import Arm, Experiment
 from ._records import SCHEMA, Record, read_record
 from ._train import Recipe, Training
 
+MIXED_PRECISION = {"bf16": "bf16", "float32": "no"}  # Accelerate's names of ours
 _FEWEST_STEPS = 8  # a one-cycle schedule needs a first and a second part
 
 
@@ -67,6 +67,11 @@ class Session:
     checkpoints: Path
     budget: Budget = field(default_factory=Budget)
     compiled: bool = False
+
+    @property
+    def precision(self) -> str:
+        """In which networks compute: "bf16" or "float32"."""
+        return next(name for name, theirs in MIXED_PRECISION.items() if theirs == self.accelerator.mixed_precision)
 
     def say(self, line: str) -> None:
         """One line beside the progress bar, from one process."""
@@ -206,16 +211,21 @@ def _resume(file: Path, training: Training) -> dict[str, Any]:
     if not file.exists():
         return {"curve": [], "seconds": 0.0, "epoch_seconds": 0.0, "peak_memory": None}
     state = _checkpoint.load(file)
-    if state["recipe"] != repr(training.recipe) or len(state["training"]["random"]) != training.accelerator.num_processes:
-        raise SystemExit(f"{file}: an interrupted run of another recipe or number of processes; finish it with those, or delete it")
+    if state.get("terms") != _terms(training):
+        raise SystemExit(f"{file}: an interrupted run of another recipe, precision or number of processes; finish it with those, or delete it")
     training.load_state_dict(state["training"])
     return state["progress"]
+
+
+def _terms(training: Training) -> list[str]:
+    """What must not change in the middle of a run."""
+    return [repr(training.recipe), training.accelerator.mixed_precision, f"{training.accelerator.num_processes} processes"]
 
 
 def _save(file: Path, training: Training, progress: dict[str, Any]) -> None:
     state = training.state_dict()
     if training.accelerator.is_main_process:
-        _checkpoint.save(file, {"recipe": repr(training.recipe), "training": state, "progress": progress})
+        _checkpoint.save(file, {"terms": _terms(training), "training": state, "progress": progress})
     training.accelerator.wait_for_everyone()
 
 
@@ -252,7 +262,7 @@ def _environment(session: Session) -> dict[str, Any]:
     versions = {"python": platform.python_version(), "torch": torch.__version__, "torchvision": torchvision.__version__, "resizenet": rn.__version__}
     return {
         "device": name,
-        "precision": precision(device),
+        "precision": session.precision,
         "processes": session.accelerator.num_processes,
         "compiled": session.compiled,
         "versions": versions,

@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks._precision import autocast
 from resizenet.functional import resize
 from resizenet.transforms import NativePolicy, ResizePolicy
 
@@ -151,8 +151,13 @@ def as_input(images: Tensor, upscale: int | None) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last)
 
 
+def autocast(device: torch.device) -> torch.autocast:
+    """The precision of the command, as Accelerate was told, for networks that it has not prepared."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=AcceleratorState().mixed_precision == "bf16")
+
+
 def predict(model: nn.Module, images: Tensor) -> Tensor:
-    """Logits in float32, computed in the device's precision."""
+    """Logits in float32, computed in the precision of the command."""
     with autocast(images.device):
         logits = model(images)
     return logits.float()

@@ -14,11 +14,9 @@ from einops import reduce
 from rich.progress import track
 from torch import Tensor, nn
 
-from benchmarks._precision import autocast
-
 from ._data import IMAGENET, ImageData, load_cifar10
 from ._experiment import Arm, Experiment
-from ._train import as_input
+from ._train import as_input, autocast
 
 _LITE = (0.498, 0.498, 0.498), (0.502, 0.502, 0.502)  # 127 / 255 and 128 / 255, of the package's README
 
