@@ -1,15 +1,20 @@
 """Resizers and wrapped models leave Python: torch.export with dynamic sizes, ONNX, safetensors."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+from torch._dynamo.testing import CompileCounter
 from torch.export import Dim
+from torch.nn import functional as F
 
 from resizenet import FixedResizer, LaplacianResizer, LinearResizer, Resizer
+from resizenet.functional import resize, resize_matrix
 from resizenet.models import BasicBlock, ResNet
+from resizenet.transforms import BatchResize
 
 SIZE = (31, 37)
 DYNAMIC = {
@@ -47,6 +52,46 @@ def test_an_exported_module_takes_any_batch_height_and_width(name: str) -> None:
     for shape in OTHER_SIZES:
         x = torch.rand(shape)
         torch.testing.assert_close(exported(x), original(x), rtol=0, atol=1e-5)  # float32 in another order
+
+
+class Enlarge(nn.Module):
+    """By two, as decoders do: the size comes from the shape of a tensor."""
+
+    def __init__(self, call: Callable[[Tensor, tuple[int, int]], Tensor]) -> None:
+        super().__init__()
+        self.call = call
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.call(x, (2 * x.shape[-2], 2 * x.shape[-1]))
+
+
+def by_matrices(x: Tensor, size: tuple[int, int]) -> Tensor:
+    rows, columns = (resize_matrix(before, after) for before, after in zip(x.shape[-2:], size, strict=True))
+    return rows @ x @ columns.T
+
+
+SIZED_BY_A_TENSOR = {"resize": resize, "module": FixedResizer(8), "batch transform": BatchResize(8), "matrices": by_matrices}
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("name", SIZED_BY_A_TENSOR)
+def test_a_size_computed_from_a_shape_stays_dynamic(name: str, strict: bool) -> None:
+    exported = torch.export.export(Enlarge(SIZED_BY_A_TENSOR[name]), (example(),), dynamic_shapes=DYNAMIC, strict=strict).module()
+    for shape in OTHER_SIZES:
+        x = torch.rand(shape)
+        expected = F.interpolate(x, scale_factor=2, mode="bilinear", antialias=True)
+        torch.testing.assert_close(exported(x), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["resize", "module", "batch transform"])
+def test_sizes_that_change_from_call_to_call_are_compiled_at_most_twice(name: str) -> None:
+    torch.compiler.reset()
+    counter = CompileCounter()  # eager execution of the traced graphs
+    compiled = torch.compile(SIZED_BY_A_TENSOR[name], backend=counter)
+    x = torch.rand(2, 3, 30, 30)
+    for size in range(20, 40, 3):
+        assert compiled(x, (size, size + 1)).shape[-2:] == (size, size + 1)
+    assert counter.frame_count <= 2  # the first size, and any size
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Laws of sizes and rounding: plain numbers in, plain numbers out."""
 
+from collections import UserList
 from fractions import Fraction
 
 import numpy as np
@@ -18,7 +19,7 @@ def test_an_int_means_a_square(length: int) -> None:
 
 @given(sizes)
 def test_a_pair_is_height_and_width_in_that_order(size: tuple[int, int]) -> None:
-    assert parse_size(size) == parse_size(list(size)) == size
+    assert parse_size(size) == parse_size(list(size)) == parse_size(UserList(size)) == size
 
 
 def test_whole_numbers_of_numpy_are_sizes() -> None:
@@ -30,6 +31,7 @@ def test_whole_numbers_of_numpy_are_sizes() -> None:
 @given(bad_sizes)
 @example(float("nan"))
 @example((3, True))
+@example(b"ab")
 def test_anything_else_is_a_size_error_that_names_the_argument(size: object) -> None:
     with pytest.raises(SizeError, match=r"^eval_size: expected an int or \(height, width\)"):
         parse_size(size, argument="eval_size")

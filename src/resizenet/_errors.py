@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import TypeGuard
 
 
 class ResizenetError(Exception):
@@ -60,5 +61,10 @@ def check_choice(argument: str, value: object, choices: Iterable[str]) -> None:
 
 def check_positive(argument: str, value: object) -> None:
     """Raise ArgumentError unless ``value`` is a positive int."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    if not is_int(value) or isinstance(value, bool) or value < 1:
         raise ArgumentError(f"{argument}: expected a positive int, got {value!r}")
+
+
+def is_int(value: object) -> TypeGuard[int]:
+    """Whether ``value`` is an int, or one of the symbolic ints with which torch exports and compiles for any size."""
+    return isinstance(value, int) or type(value).__name__ == "SymInt"

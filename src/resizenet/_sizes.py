@@ -7,7 +7,7 @@ import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ._errors import SizeError
+from ._errors import SizeError, is_int
 
 Size = int | Sequence[int]
 """One int for a square, or (height, width), in pixels."""
@@ -15,11 +15,11 @@ Size = int | Sequence[int]
 
 def parse_size(size: object, *, argument: str = "size") -> tuple[int, int]:
     """(height, width) of ``size``, which is a positive int or two of them; else SizeError."""
-    values = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
+    values = tuple(size) if isinstance(size, Sequence) and not isinstance(size, (str, bytes)) else (size, size)
     if len(values) != 2:
         raise SizeError(f"{argument}: expected an int or (height, width), got {len(values)} numbers in {size!r}")
     try:
-        height, width = map(operator.index, values)
+        height, width = (value if is_int(value) else operator.index(value) for value in values)  # which would make a symbolic int a constant
     except TypeError:
         raise SizeError(f"{argument}: expected an int or (height, width) in whole pixels, got {size!r}") from None
     if height < 1 or width < 1 or any(isinstance(value, bool) for value in values):
