@@ -233,6 +233,19 @@ def test_targets_of_each_image_follow_its_crop() -> None:
         assert after["labels"] is before["labels"]
 
 
+@pytest.mark.parametrize("shape", [(9, 40, 20), (1, 40, 20), (40, 20)])
+@pytest.mark.parametrize("batch", [1, 2, 40])
+def test_masks_of_one_image_are_cropped_alike_in_batches_of_any_length(shape: tuple[int, ...], batch: int) -> None:
+    masks = torch.randint(9, (batch, *shape), dtype=torch.uint8)
+    crop = BatchRandomResizedCrop((10, 30), flip_probability=0.5)
+    _, out = crop((batch_of(batch, (40, 20)), [tv_tensors.Mask(mask) for mask in masks]), generator=torch.Generator().manual_seed(11))
+    boxes, flip, _ = crop.make_params(batch, 40, 20, generator=torch.Generator().manual_seed(11))
+    for (top, left, height, width), flipped, before, after in zip(boxes.tolist(), flip.tolist(), masks, out, strict=True):
+        rows, columns = (2 * np.arange(10) + 1) * height // 20 + top, (2 * np.arange(30) + 1) * width // 60 + left
+        expected = before.numpy()[..., rows, :][..., columns]
+        np.testing.assert_array_equal(after, expected[..., ::-1] if flipped else expected)
+
+
 def test_a_call_may_ask_for_another_size() -> None:
     crop = BatchRandomResizedCrop(7)
     assert crop(batch_of(), 11).shape == (5, 3, 11, 11)
@@ -306,7 +319,7 @@ IMAGE = tv_tensors.Image(batch_of())
         (ShapeError, r"expected one tensor of images, .* got \[\(5, 3, 31, 43\), \(5, 3, 31, 43\)\]", (IMAGE, IMAGE)),
         (ShapeError, r"expected one tensor of images, .* got \[\(3, 31, 43\)\]", (tv_tensors.Image(IMAGE[0]),)),
         (ShapeError, r"BatchRandomResizedCrop: .* of one size: Found multiple HxW", (IMAGE, tv_tensors.Mask(torch.ones(5, 5, 7)))),
-        (ShapeError, "expected Mask for each of 5 images, got 4", (IMAGE, tv_tensors.Mask(torch.ones(4, 31, 43)))),
+        (ShapeError, r"expected Mask for each of 5 images, got 1 of shape \(4, 31, 43\)", (IMAGE, tv_tensors.Mask(torch.ones(4, 31, 43)))),
         (
             ShapeError,
             "expected BoundingBoxes for each of 5 images, got 1",

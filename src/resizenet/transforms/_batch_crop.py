@@ -201,10 +201,11 @@ def _batch_of_images(leaves: list[Any], kinds: dict[type, list[int]]) -> Tensor:
 
 def _crop_others(inputs: list[Any], size: tuple[int, int], boxes: Tensor, flip: Tensor) -> list[Any]:
     """One mask of the whole batch, or a mask or a set of boxes or keypoints for each image, each with the crop of its image."""
-    whole = len(inputs) == 1 and isinstance(inputs[0], tv_tensors.Mask)
+    whole = len(inputs) == 1 and isinstance(inputs[0], tv_tensors.Mask) and inputs[0].ndim > 2 and len(inputs[0]) == len(boxes)
     samples = [tv_tensors.wrap(mask, like=inputs[0]) for mask in inputs[0].as_subclass(Tensor)] if whole else inputs
     if len(samples) != len(boxes):
-        raise ShapeError(f"BatchRandomResizedCrop: expected {type(inputs[0]).__name__} for each of {len(boxes)} images, got {len(samples)}")
+        got = f"{len(inputs)} of shape {tuple(inputs[0].shape)}"
+        raise ShapeError(f"BatchRandomResizedCrop: expected {type(inputs[0]).__name__} for each of {len(boxes)} images, got {got}")
     results = []
     for sample, box, flipped in zip(samples, boxes.tolist(), flip.tolist(), strict=True):
         result = resize_input(F.crop(sample, *box), size, "bilinear")  # for pixels; masks and coordinates have rules of their own
