@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +252,17 @@ def test_whole_numbered_boxes_stay_on_the_canvas_and_have_the_same_corners_in_bo
     assert corners.tolist() == [expected]
     x, y, width, height = sides[0].tolist()
     assert [x, y, x + width, y + height] == expected
+
+
+@pytest.mark.skipif(not NEWER, reason="keypoints came with torchvision 0.23")
+@given(sizes, sizes, st.data())
+def test_whole_numbered_keypoints_that_index_the_image_still_do(before: tuple[int, int], after: tuple[int, int], data: st.DataObject) -> None:
+    pixel = [data.draw(st.integers(0, side - 1)) for side in reversed(before)]
+    corner = list(reversed(before))  # the far end of the canvas: no pixel before, none after
+    found = T.Stretch(after)(tv_tensors.KeyPoints(torch.tensor([pixel, corner]), canvas_size=before))
+    exact = [Fraction(value * b, a) for value, a, b in zip(pixel, reversed(before), reversed(after), strict=True)]
+    last = [side - 1 for side in reversed(after)]
+    assert found.tolist() == [[min(math.floor(value + Fraction(1, 2)), end) for value, end in zip(exact, last, strict=True)], list(reversed(after))]
 
 
 def test_new_pixels_have_the_fill_of_their_kind() -> None:

@@ -48,7 +48,8 @@ def resize_input(inpt: Any, size: tuple[int, int], interpolation: str, *, antial
       (torch 2.15, CPU), and wraps around where bicubic overshoots uint16.
     - Masks are taken at the nearest pixel centre, by index: torchvision shifts them by up to half a pixel against the image (its "nearest"
       ignores the centres) and rounds integers beyond 2^24.
-    - Whole-numbered keypoints and corners of boxes are rounded half up; torchvision truncates them, and sides apart from corners.
+    - Whole-numbered keypoints and corners of boxes are rounded half up; torchvision truncates them, and sides apart from corners. A keypoint
+      that indexes a pixel still does: the last row stays a row.
     """
     if tuple(F.get_size(inpt)) == size:
         return inpt
@@ -63,13 +64,16 @@ def resize_input(inpt: Any, size: tuple[int, int], interpolation: str, *, antial
 
 def _resize_whole_numbers(coordinates: tv_tensors.TVTensor, size: tuple[int, int]) -> tv_tensors.TVTensor:
     """Boxes by their corners, which then lie on whole pixels of the canvas whatever the format; keypoints as they are."""
-    points = coordinates.to(torch.float64)
-    if isinstance(coordinates, tv_tensors.BoundingBoxes):
+    points, boxes = coordinates.to(torch.float64), isinstance(coordinates, tv_tensors.BoundingBoxes)
+    if boxes:
         points = F.convert_bounding_box_format(points, new_format="XYXY")
     after, before = (torch.tensor(canvas[::-1], device=points.device) for canvas in (size, coordinates.canvas_size))
     pairs = points.as_subclass(Tensor).unflatten(-1, (-1, 2))  # (..., x and y); torchvision's factors are float32, and miss halves
-    resized = tv_tensors.wrap((pairs * after / before + 0.5).floor().flatten(-2), like=points, canvas_size=size)
-    if isinstance(coordinates, tv_tensors.BoundingBoxes):
+    rounded = (pairs * after / before + 0.5).floor()
+    if not boxes:
+        rounded = torch.where((pairs >= 0) & (pairs < before), rounded.minimum(after - 1), rounded)
+    resized = tv_tensors.wrap(rounded.flatten(-2), like=points, canvas_size=size)
+    if boxes:
         resized = F.convert_bounding_box_format(resized, new_format=coordinates.format)
     return tv_tensors.wrap(resized.as_subclass(Tensor).add(0.5).floor().to(coordinates.dtype), like=resized)
 
