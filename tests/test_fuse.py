@@ -1,14 +1,17 @@
 """Fused copies compute what the resizer computes in evaluation."""
 
 import copy
+import re
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torchvision.ops import FrozenBatchNorm2d
 
-from resizenet import ArgumentError, LinearResizer, Resizer, UnknownNameError
+import reference
+from resizenet import ArgumentError, LinearResizer, Resizer, UnknownNameError, UnsupportedModelError
 from resizenet.resizers import _fused, _linear
 from strategies import Resizing, resizings
 
@@ -44,6 +47,57 @@ def test_a_fused_resizer_has_no_batch_norm_and_leaves_the_original_alone() -> No
     assert resizer.training
     assert all(parameter.requires_grad for parameter in resizer.parameters())
     torch.testing.assert_close(resizer.state_dict(), before, rtol=0, atol=0)
+
+
+def test_a_synchronised_batch_norm_is_folded_like_any_other() -> None:
+    resizer = nn.SyncBatchNorm.convert_sync_batchnorm(randomised(Resizer((7, 11))))
+    x = torch.rand(2, 3, 13, 19, dtype=torch.float64)
+    expected = reference.learned_resizer(x.numpy(), (7, 11), reference.arrays(resizer.state_dict()), 1, skip_antialias=True, feature_antialias=False)
+    fused = resizer.fuse()
+    assert not any(isinstance(module, nn.SyncBatchNorm) for module in fused.modules())
+    torch.testing.assert_close(fused(x), torch.from_numpy(expected), **FLOAT64)
+
+
+def test_a_batch_norm_without_weights_is_folded() -> None:
+    resizer = randomised(Resizer((7, 11)))
+    resizer.norm = nn.BatchNorm2d(16, affine=False).double().eval()
+    nn.init.normal_(resizer.norm.running_mean)
+    nn.init.uniform_(resizer.norm.running_var, 0.5, 2)
+    x = torch.rand(2, 3, 13, 19, dtype=torch.float64)
+    state = reference.arrays({"norm.weight": torch.ones(16), "norm.bias": torch.zeros(16), **resizer.state_dict()})
+    expected = reference.learned_resizer(x.numpy(), (7, 11), state, 1, skip_antialias=True, feature_antialias=False)
+    torch.testing.assert_close(resizer.fuse()(x), torch.from_numpy(expected), **FLOAT64)
+
+
+@pytest.mark.parametrize(
+    "norm",
+    [FrozenBatchNorm2d(16), nn.InstanceNorm2d(16, track_running_stats=True), nn.BatchNorm2d(16, track_running_stats=False), nn.GroupNorm(4, 16, affine=False)],
+    ids=lambda norm: type(norm).__name__,
+)
+def test_a_norm_that_cannot_move_behind_the_resize_is_refused(norm: nn.Module) -> None:
+    resizer = Resizer((7, 11))
+    resizer.norm = norm
+    expected = re.escape(f"fuse: expected the norm before the resize to be a BatchNorm with running statistics, a GroupNorm with weights or none, got {norm}")
+    with pytest.raises(UnsupportedModelError, match=expected):
+        resizer.fuse()
+
+
+def test_a_batch_norm_without_running_statistics_is_refused_in_a_block() -> None:
+    resizer = Resizer((7, 11))
+    resizer.blocks[0][1] = nn.BatchNorm2d(16, track_running_stats=False)
+    with pytest.raises(UnsupportedModelError, match=r"fuse: expected BatchNorms with running statistics, got BatchNorm2d\(16, .*track_running_stats=False"):
+        resizer.fuse()
+
+
+def test_another_norm_in_a_block_stays_and_keeps_the_kernels_out() -> None:
+    resizer = randomised(Resizer((7, 11)))
+    resizer.blocks[0][1] = nn.InstanceNorm2d(16)
+    x = torch.rand(2, 3, 14, 22, dtype=torch.float64)
+    fused = resizer.fuse()
+    torch.testing.assert_close(fused(x), resizer(x), **FLOAT64)
+    assert fused.halving is None
+    with pytest.raises(ArgumentError, match=r"expected norm='batch' or 'none', got InstanceNorm2d\(16, "):
+        resizer.fuse(kernels="always")
 
 
 def test_a_fused_resizer_takes_its_batch_in_chunks_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +170,7 @@ def test_kernels_are_left_out_where_they_do_not_apply() -> None:
 def test_kernels_that_were_demanded_are_not_silently_left_out() -> None:
     with pytest.raises(ArgumentError, match="kernels='always' is not for this call: "):
         Resizer(8).fuse(kernels="always")(torch.rand(1, 3, 16, 16))
-    with pytest.raises(ArgumentError, match=r"kernels='always' is not for this network: expected norm='batch' or 'none', got 'group'"):
+    with pytest.raises(ArgumentError, match=r"kernels='always' is not for this network: expected norm='batch' or 'none', got GroupNorm\(4, 16, "):
         Resizer(8, norm="group").fuse(kernels="always")
     with pytest.raises(ArgumentError, match=r"kernels='always' is not for this network: expected channels=16 or 32, got 8"):
         Resizer(8, channels=8).fuse(kernels="always")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Hashable
+from typing import TypeGuard
 
 import torch
 from einops import rearrange, repeat
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from .._errors import ArgumentError, check_choice
+from .._errors import ArgumentError, UnsupportedModelError, check_choice
 from ..kernels import Halving, agrees, computing_dtype, objection_to_network, pattern
 from ._base import LearnedResizer
 from ._learned import KERNELS, Resizer, resize_features
@@ -35,6 +37,7 @@ class FusedResizer(LearnedResizer):
     Raises:
         ArgumentError: ``kernels="always"`` for a network that the Triton kernels do not compute.
         UnknownNameError: another word.
+        UnsupportedModelError: as in ``Resizer.fuse``.
     """
 
     def __init__(self, resizer: Resizer, *, kernels: str = "auto") -> None:
@@ -72,8 +75,9 @@ class FusedResizer(LearnedResizer):
             negative_slope=resizer.negative_slope,
             interpolation=self.interpolation,
         )
-        if isinstance(self.norm, _GroupAffine):
-            objection = "expected norm='batch' or 'none', got 'group'"
+        kept = [layer for part in (self.norm, *self.blocks, self.merge) for layer in part.children() if not isinstance(layer, (nn.Conv2d, nn.LeakyReLU))]
+        if kept:
+            objection = f"expected norm='batch' or 'none', got {kept[0]}"
         if objection is None:
             ones = resizer.tail.weight.new_ones(self.channels)
             scale, shift = (self.norm.scale.flatten(), self.norm.shift.flatten()) if isinstance(self.norm, _Affine) else (ones, 0 * ones)
@@ -119,13 +123,14 @@ class _Affine(nn.Module):
     scale: Tensor
     shift: Tensor
 
-    def __init__(self, norm: nn.BatchNorm2d) -> None:
+    def __init__(self, norm: _BatchNorm) -> None:
         super().__init__()
         assert norm.running_mean is not None
         assert norm.running_var is not None
-        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+        weight, bias = (norm.weight, norm.bias) if norm.affine else (1, 0)
+        scale = weight * (norm.running_var + norm.eps).rsqrt()
         self.register_buffer("scale", rearrange(scale.detach(), "c -> c 1 1"))
-        self.register_buffer("shift", rearrange((norm.bias - norm.running_mean * scale).detach(), "c -> c 1 1"))
+        self.register_buffer("shift", rearrange((bias - norm.running_mean * scale).detach(), "c -> c 1 1"))
 
     def forward(self, resized: Tensor, features: Tensor) -> Tensor:
         return torch.addcmul(self.shift.to(resized.dtype), resized, self.scale.to(resized.dtype))
@@ -182,17 +187,31 @@ def _convolutions(layers: nn.Module) -> list[nn.Conv2d]:
     return [layer for layer in layers.children() if isinstance(layer, nn.Conv2d)]
 
 
+def _has_statistics(layer: nn.Module) -> TypeGuard[_BatchNorm]:
+    """Whether it is a BatchNorm, synchronised or not, that is an affine map in evaluation."""
+    return isinstance(layer, _BatchNorm) and layer.running_mean is not None and layer.running_var is not None
+
+
 def _behind_resize(norm: nn.Module) -> nn.Module:
-    if isinstance(norm, nn.BatchNorm2d):
+    """What the norm before the resize becomes behind it."""
+    if _has_statistics(norm):
         return _Affine(norm)
-    return _GroupAffine(norm) if isinstance(norm, nn.GroupNorm) else _NoNorm()
+    if isinstance(norm, nn.GroupNorm) and norm.affine:
+        return _GroupAffine(norm)
+    if isinstance(norm, nn.Identity):
+        return _NoNorm()
+    raise UnsupportedModelError(
+        f"fuse: expected the norm before the resize to be a BatchNorm with running statistics, a GroupNorm with weights or none, got {norm}"
+    )
 
 
 def _fold(layers: nn.Module) -> nn.Sequential:
     """Every BatchNorm of a sequence folded into the convolution before it; other layers as they are."""
     folded: list[nn.Module] = []
     for layer in layers.children():
-        if isinstance(layer, nn.BatchNorm2d) and folded and isinstance(folded[-1], nn.Conv2d):
+        if isinstance(layer, _BatchNorm) and not _has_statistics(layer):
+            raise UnsupportedModelError(f"fuse: expected BatchNorms with running statistics, got {layer}")
+        if isinstance(layer, _BatchNorm) and folded and isinstance(folded[-1], nn.Conv2d):
             folded[-1] = fuse_conv_bn_eval(folded[-1], layer)
         elif not isinstance(layer, nn.Identity):
             folded.append(layer)

@@ -152,6 +152,8 @@ class Resizer(LearnedResizer):
         Raises:
             ArgumentError: ``kernels="always"`` for a network that the kernels do not compute.
             UnknownNameError: another word.
+            UnsupportedModelError: a norm put in by hand that is neither a BatchNorm (or SyncBatchNorm) with running statistics nor, before the
+                resize, a GroupNorm; in the blocks others stay as they are.
         """
         from ._fused import FusedResizer  # it builds on this module
 
