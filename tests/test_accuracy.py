@@ -3,6 +3,7 @@
 import json
 import statistics
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.error import URLError
 from xml.etree import ElementTree
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from benchmarks.accuracy import _docs, write_docs
 from benchmarks.accuracy._data import ImageData
 from benchmarks.accuracy._experiment import Experiment
@@ -110,10 +112,18 @@ class MeanColors(nn.Module):
         return self.scale * x.mean((2, 3))
 
 
+@pytest.fixture
+def _accelerator() -> Iterator[None]:
+    """As the command makes it, which decides the precision; Accelerate would refuse another one to the tests that follow."""
+    Accelerator(cpu=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.mark.usefixtures("_accelerator")
 def test_features_are_those_of_the_upscaled_images_standardised_over_the_training_set() -> None:
     train, test = noise(300, 3, 8, 8), noise(10, 3, 8, 8)
     train[:, 1] //= 2
-    Accelerator(cpu=True)  # as the command does, which decides the precision
     found = extract(MeanColors, 64, ImageData(train, torch.arange(300), test, torch.arange(10)))
     mean, std = (torch.tensor(values) for values in MeanColors.mean_and_std)
     features, tests = (((images / 255).mean((2, 3)) - mean) / std for images in (train, test))
