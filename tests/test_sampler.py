@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from resizenet import ArgumentError, CheckpointError, UnknownNameError
 from resizenet.models import BasicBlock, ResNet
-from resizenet.transforms import MultiResolutionBatchSampler, MultiResolutionDataset, ResolutionSchedule, StretchPolicy
+from resizenet.transforms import MultiResolutionBatchSampler, MultiResolutionDataset, NativePolicy, ResolutionSchedule, StretchPolicy
 from strategies import schedules
 
 Batch = list[tuple[int, tuple[int, int]]]
@@ -326,6 +326,7 @@ def test_a_policy_is_used_at_the_size_of_the_index() -> None:
             ArgumentError,
             "MultiResolutionDataset: expected (number, (height, width)), as MultiResolutionBatchSampler gives, got 0",
         ),
+        (lambda: MultiResolutionDataset([1], NativePolicy(7)), ArgumentError, "MultiResolutionDataset: NativePolicy resizes nothing"),
     ],
 )
 def test_mistakes_say_what_was_expected(call: Callable[[], object], error: type[Exception], message: str) -> None:

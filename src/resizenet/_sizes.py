@@ -6,6 +6,7 @@ import math
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, TypeGuard
 
 from ._errors import SizeError, is_int
 
@@ -15,7 +16,7 @@ Size = int | Sequence[int]
 
 def parse_size(size: object, *, argument: str = "size") -> tuple[int, int]:
     """(height, width) of ``size``, which is a positive int or two of them; else SizeError."""
-    values = tuple(size) if isinstance(size, Sequence) and not isinstance(size, (str, bytes)) else (size, size)
+    values = tuple(size) if is_sequence(size) else (size, size)
     if len(values) != 2:
         raise SizeError(f"{argument}: expected an int or (height, width), got {len(values)} numbers in {size!r}")
     try:
@@ -25,6 +26,11 @@ def parse_size(size: object, *, argument: str = "size") -> tuple[int, int]:
     if height < 1 or width < 1 or any(isinstance(value, bool) for value in values):
         raise SizeError(f"{argument}: expected an int or (height, width), each at least 1, got {size!r}")
     return height, width
+
+
+def is_sequence(value: object) -> TypeGuard[Sequence[Any]]:
+    """Whether ``value`` is a list, a tuple or another sequence; text is not."""
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
 
 
 def round_half_up(length: float) -> int:

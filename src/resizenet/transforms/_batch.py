@@ -30,9 +30,9 @@ class _StretchBatch(Stretch):
 class BatchResize(nn.Module):
     """Resizes a collated batch to ``size``, on the device where it is, in its own dtype.
 
-    A tensor (B, C, H, W) is resized as by ``functional.resize``, and compiles. In a dict, list or tuple the first such tensor is resized, and with it
-    whatever is wrapped in ``tv_tensors``: masks (B, H, W), one set of boxes or keypoints per image, video; labels and all else stay.
-    ``default_collate`` unwraps masks, so wrap them again.
+    A tensor (B, C, H, W) is resized as by ``functional.resize``, and compiles; a list of interpolations to draw from breaks the graph, and so does a
+    nested batch. In a dict, list or tuple the first such tensor is resized, and with it whatever is wrapped in ``tv_tensors``: masks (B, H, W), one
+    set of boxes or keypoints per image, video; labels and all else stay. ``default_collate`` unwraps masks, so wrap them again.
 
     512 images of 32 px are 1.5 MB as uint8 and 294 MB as float32 at 224 px: resize after the transfer, not before it. On a CPU, uint8 is fastest in
     ``channels_last``.

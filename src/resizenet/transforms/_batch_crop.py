@@ -52,9 +52,10 @@ class BatchRandomResizedCrop(nn.Module):
     """Crops each image of a collated batch at random and resizes all to ``size``, on the device where the batch is.
 
     The law is that of torchvision's ``RandomResizedCrop`` (Szegedy et al. 2014, section 6), which draws one crop for a whole batch; here each image has
-    its own. A tensor (B, C, H, W) goes through ``functional.crop_resize``, and compiles. In a dict, list or tuple the first such tensor is cropped,
-    and with it whatever is wrapped in ``tv_tensors``: a batch of masks (B, H, W) or of videos, or for each image, in their order, a set of boxes,
-    keypoints or masks; labels and all else stay. ``default_collate`` unwraps masks, so wrap them again.
+    its own. A tensor (B, C, H, W) goes through ``functional.crop_resize``, and compiles; a list of interpolations to draw from breaks the graph. In a
+    dict, list or tuple the first such tensor is cropped, and with it whatever is wrapped in ``tv_tensors``: a batch of masks (B, H, W) or of videos,
+    or for each image, in their order, a set of boxes, keypoints or masks; labels and all else stay. ``default_collate`` unwraps masks, so wrap them
+    again.
 
     Convention: ``scale`` is a share of the AREA, as in ``RandomResizedCropPolicy``.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
+from typing import Any
 
 from torchvision import tv_tensors
 from torchvision.transforms import v2
@@ -13,7 +14,7 @@ from .._errors import ArgumentError, check_positive
 from .._sizes import Size, nearest_multiple, parse_size, round_half_up
 from ._keep_ratio import ResizeKeepRatio, parse_range
 from ._pad import Fill, parse_fill, parse_mask_fill
-from ._policy import ResizePolicy, cover_and_crop, freeze, size_text
+from ._policy import ResizePolicy, SizeOrNone, cover_and_crop, freeze, size_text
 from ._random_crop import RandomResizedCrop
 from ._resizing import first_interpolation, parse_interpolation
 from ._to_size import Stretch
@@ -32,7 +33,7 @@ def _check_crop_pct(crop_pct: object) -> None:
 
 def _covered(policy: RandomResizedCropPolicy | KeepRatioPolicy) -> tuple[int, int]:
     """(height, width) that an image covers in evaluation, before the centre crop, in pixels."""
-    height, width = parse_size(policy.eval_size)
+    height, width = policy.eval_size
     return round_half_up(height / policy.crop_pct), round_half_up(width / policy.crop_pct)
 
 
@@ -102,16 +103,14 @@ class RandomResizedCropPolicy(ResizePolicy):
     _: KW_ONLY
     scale: tuple[float, float] = (0.08, 1.0)
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
-    eval_size: Size | None = None  # type: ignore[assignment]  # a field here, a property in the base
+    eval_size: SizeOrNone = SizeOrNone()  # noqa: RUF009  # a descriptor, of which the class has one
     crop_pct: float = 0.875
     interpolation: str | Sequence[str] = "bilinear"
 
     def __post_init__(self) -> None:
         _check_crop_pct(self.crop_pct)
-        size = parse_size(self.size)
-        eval_size = size if self.eval_size is None else parse_size(self.eval_size, argument="eval_size")
         scale, ratio = parse_range("scale", self.scale, upper=1.0), parse_range("ratio", self.ratio)
-        freeze(self, size=size, eval_size=eval_size, scale=scale, ratio=ratio, interpolation=parse_interpolation(self.interpolation))
+        freeze(self, size=parse_size(self.size), scale=scale, ratio=ratio, interpolation=parse_interpolation(self.interpolation))
 
     @classmethod
     def classic(cls) -> RandomResizedCropPolicy:
@@ -144,7 +143,7 @@ class RandomResizedCropPolicy(ResizePolicy):
 
     def eval(self) -> v2.Transform:
         """Resize to cover ``eval_size / crop_pct``, then the centre crop of ``eval_size``."""
-        return cover_and_crop(_covered(self), parse_size(self.eval_size), self.interpolation)
+        return cover_and_crop(_covered(self), self.eval_size, self.interpolation)
 
     def apparent_size_ratio(self) -> float:
         """E[sqrt(scale)] * K_eval / K_train, with K_eval the size before the centre crop and K_train the training size.
@@ -193,7 +192,7 @@ class KeepRatioPolicy(ResizePolicy):
     ratio: tuple[float, float] = (0.9, 1 / 0.9)
     scale_probability: float = 0.5
     ratio_probability: float = 0.5
-    eval_size: Size | None = None  # type: ignore[assignment]  # a field here, a property in the base
+    eval_size: SizeOrNone = SizeOrNone()  # noqa: RUF009  # a descriptor, of which the class has one
     crop_pct: float = 1.0
     fill: Fill = 0
     mask_fill: int = 0
@@ -202,9 +201,7 @@ class KeepRatioPolicy(ResizePolicy):
     def __post_init__(self) -> None:
         _check_crop_pct(self.crop_pct)
         parse_mask_fill(self.mask_fill)
-        size = parse_size(self.size)
-        eval_size = size if self.eval_size is None else parse_size(self.eval_size, argument="eval_size")
-        freeze(self, size=size, eval_size=eval_size, scale=parse_range("scale", self.scale), ratio=parse_range("ratio", self.ratio))
+        freeze(self, size=parse_size(self.size), scale=parse_range("scale", self.scale), ratio=parse_range("ratio", self.ratio))
         freeze(self, fill=parse_fill(self.fill), interpolation=parse_interpolation(self.interpolation))
         self.train()  # which checks the rest
 
@@ -217,7 +214,7 @@ class KeepRatioPolicy(ResizePolicy):
 
     def eval(self) -> v2.Transform:
         """Resize to cover ``eval_size / crop_pct``, then the centre crop of ``eval_size``."""
-        return cover_and_crop(_covered(self), parse_size(self.eval_size), self.interpolation)
+        return cover_and_crop(_covered(self), self.eval_size, self.interpolation)
 
     def apparent_size_ratio(self) -> float:
         """((1 - p) + p E[sqrt(scale)]) * K_eval / K_train, with p the share of zoomed images."""
@@ -271,6 +268,11 @@ class BiTHyperRulePolicy(ResizePolicy):
     def eval(self) -> v2.Transform:
         """Stretch to ``size``."""
         return Stretch(self.size, interpolation=first_interpolation(self.interpolation))
+
+    def _sizes_at(self, size: tuple[int, int]) -> dict[str, Any]:
+        """The resize grows and shrinks with the crop, so that objects keep their size."""
+        scaled = (round_half_up(side * after / before) for side, after, before in zip(parse_size(self.resize_size), size, self.train_size, strict=True))
+        return {"size": size, "resize_size": tuple(scaled)}
 
     def apparent_size_ratio(self) -> float:
         """K_eval / K_train of the two resizes, exact for every image."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 
 import torch
 
 from .._errors import ArgumentError
-from .._sizes import Size, keep_ratio_size
+from .._sizes import Size, is_sequence, keep_ratio_size
 from ._resizing import ResizingTransform
 
 
@@ -71,14 +72,15 @@ class ResizeKeepRatio(ResizingTransform):
 
 def parse_range(argument: str, values: object, *, upper: float = math.inf) -> tuple[float, float]:
     """(low, high) with 0 < low <= high <= upper, else ArgumentError."""
-    numbers = isinstance(values, (tuple, list)) and len(values) == 2 and all(isinstance(value, (int, float)) for value in values)
-    if not numbers or not 0 < values[0] <= values[1] <= upper:  # type: ignore[index]
-        raise ArgumentError(f"{argument}: expected (low, high) with 0 < low <= high <= {upper:g}, got {values!r}")
-    return values[0], values[1]  # type: ignore[index]
+    if is_sequence(values) and len(values) == 2 and all(isinstance(value, Real) for value in values):
+        low, high = map(float, values)
+        if 0 < low <= high <= upper:
+            return low, high
+    raise ArgumentError(f"{argument}: expected (low, high) with 0 < low <= high <= {upper:g}, got {values!r}")
 
 
 def parse_share(argument: str, value: object) -> float:
     """A number in [0, 1], else ArgumentError."""
-    if not isinstance(value, (int, float)) or not 0 <= value <= 1:
+    if not isinstance(value, Real) or not 0 <= float(value) <= 1:
         raise ArgumentError(f"{argument}: expected a share in [0, 1], got {value!r}")
-    return value
+    return float(value)

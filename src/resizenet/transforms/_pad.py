@@ -10,7 +10,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
 from .._errors import ArgumentError, check_choice
-from .._sizes import POSITIONS, Placement, Size, parse_size, place, round_up_to_multiple
+from .._sizes import POSITIONS, Placement, Size, is_sequence, parse_size, place, round_up_to_multiple
 from ._resizing import describe_arguments, sample_size
 
 Fill = float | Sequence[float]
@@ -18,10 +18,10 @@ Fill = float | Sequence[float]
 
 def parse_fill(fill: object) -> Fill:
     """A number, or a tuple of one number for each channel; else ArgumentError."""
-    values = tuple(fill) if isinstance(fill, (list, tuple)) else (fill,)
+    values = tuple(fill) if is_sequence(fill) else (fill,)
     if not values or not all(isinstance(value, (int, float)) for value in values):
         raise ArgumentError(f"fill: expected a number, or one for each channel, got {fill!r}")
-    return values if isinstance(fill, (list, tuple)) else values[0]
+    return values if is_sequence(fill) else values[0]
 
 
 def parse_mask_fill(fill: object) -> int:

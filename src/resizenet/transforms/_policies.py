@@ -20,6 +20,8 @@ from ._to_size import ResizeToCover, Stretch
 class NativePolicy(ResizePolicy):
     """Images stay as they are; in training they are padded with black and cropped at random (He et al. 2015, section 4.2).
 
+    Nothing is resized: images must have ``size`` already, and for those of another size ``with_size`` makes the policy that fits them.
+
     Args:
         size: (height, width) of the images in pixels, or one int for a square.
         padding: on each side, in pixels; 0 for none.
@@ -44,7 +46,7 @@ class NativePolicy(ResizePolicy):
         return v2.RandomCrop(self.train_size, padding=self.padding)
 
     def eval(self) -> v2.Transform:
-        """The identity."""
+        """The identity, whatever the size of the image."""
         return v2.Identity()
 
     def _words(self) -> tuple[str, str]:

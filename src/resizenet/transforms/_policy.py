@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import torch
 from torchvision import tv_tensors
@@ -15,6 +15,9 @@ from .._errors import ArgumentError, check_choice, check_positive
 from .._sizes import Size, parse_size
 from ._resizing import first_interpolation
 from ._to_size import ResizeToCover
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 # Where describe() speaks up: pairs tuned by their authors lie within it (torchvision V2 0.934, timm at 288 px 0.911 and 0.959,
 # EfficientNetV2-S 0.907), the classic untuned pair, 0.809, does not.
@@ -78,17 +81,23 @@ class ResizePolicy:
         objects = _small_boxes(height, width)
         train, evaluate = self.train(), self.eval()
         in_evaluation = _side(evaluate(objects))
-        return sum(in_evaluation / _side(train(objects)) for _ in range(samples)) / samples
+        with torch.random.fork_rng(devices=[]):  # to look at a policy must not change the training that follows
+            return sum(in_evaluation / _side(train(objects)) for _ in range(samples)) / samples
 
-    def with_size(self, size: Size) -> ResizePolicy:
-        """The same policy for another training size; all other arguments stay.
+    def with_size(self, size: Size) -> Self:
+        """The same policy for another training size; all other arguments stay, but for an evaluation size that is the training size: it moves along.
 
         Example:
             >>> from resizenet.transforms import UpscalePolicy
             >>> UpscalePolicy(128, interpolation="bicubic").with_size(160)
             UpscalePolicy(size=(160, 160), interpolation='bicubic')
         """
-        return dataclasses.replace(self, size=parse_size(size))  # type: ignore[type-var]  # subclasses are dataclasses
+        return dataclasses.replace(self, **self._sizes_at(parse_size(size)))  # type: ignore[type-var]  # subclasses are dataclasses
+
+    def _sizes_at(self, size: tuple[int, int]) -> dict[str, Any]:
+        """The arguments that depend on the training size, at another one."""
+        moves = self.eval_size == self.train_size and "eval_size" in vars(self)
+        return {"size": size, "eval_size": size} if moves else {"size": size}
 
     def describe(self) -> str:
         """Both halves in words, how much larger or smaller objects look in evaluation, and a line with "!" when that is far.
@@ -137,7 +146,7 @@ class ResizePolicy:
             >>> ResizePolicy.from_dict({"policy": "UpscalePolicy", "size": 128})
             UpscalePolicy(size=(128, 128), interpolation='bilinear')
         """
-        policies = {policy.__name__: policy for policy in ResizePolicy.__subclasses__()}
+        policies = {policy.__name__: policy for policy in _all_subclasses(ResizePolicy)}
         arguments = dict(values)
         name = arguments.pop("policy", None)
         check_choice("policy", name, policies)
@@ -145,6 +154,24 @@ class ResizePolicy:
             return policies[str(name)](**arguments)
         except TypeError as error:
             raise ArgumentError(f"{name}: {error}") from None
+
+
+class SizeOrNone:
+    """A policy's field that is given as a size, or as None for the training size, and read as (height, width)."""
+
+    @overload
+    def __get__(self, policy: None, owner: type) -> None: ...
+    @overload
+    def __get__(self, policy: ResizePolicy, owner: type) -> tuple[int, int]: ...
+    def __get__(self, policy: ResizePolicy | None, owner: type) -> tuple[int, int] | None:
+        return None if policy is None else vars(policy)["eval_size"]  # of the class: the default
+
+    def __set__(self, policy: ResizePolicy, size: Size | None) -> None:
+        vars(policy)["eval_size"] = policy.train_size if size is None else parse_size(size, argument="eval_size")
+
+
+def _all_subclasses(policy: type[ResizePolicy]) -> list[type[ResizePolicy]]:
+    return [found for subclass in policy.__subclasses__() for found in (subclass, *_all_subclasses(subclass))]
 
 
 def freeze(policy: ResizePolicy, **values: object) -> None:

@@ -12,7 +12,7 @@ from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional as F
 
 from .._errors import ArgumentError, ShapeError, check_choice
-from .._sizes import Size, parse_size
+from .._sizes import Size, is_sequence, parse_size
 from ..functional import INTERPOLATIONS, resize
 from ._passes import resize_batch
 
@@ -21,7 +21,7 @@ COORDINATES = tuple(getattr(tv_tensors, name) for name in ("BoundingBoxes", "Key
 
 def parse_interpolation(interpolation: object) -> str | tuple[str, ...]:
     """A name, or the names to draw from; else UnknownNameError or ArgumentError."""
-    if not isinstance(interpolation, (list, tuple)):
+    if not is_sequence(interpolation):
         check_choice("interpolation", interpolation, INTERPOLATIONS)
         return str(interpolation)
     if not interpolation:

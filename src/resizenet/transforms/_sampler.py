@@ -11,6 +11,7 @@ from torch import distributed
 from torch.utils.data import Dataset, Sampler
 
 from .._errors import ArgumentError, CheckpointError, check_choice, check_positive
+from ._policies import NativePolicy
 from ._policy import ResizePolicy
 from ._schedule import ResolutionSchedule
 
@@ -177,11 +178,11 @@ class MultiResolutionDataset(Dataset[Any]):
 
     Args:
         dataset: with samples that v2 transforms take, such as (image, label).
-        transform: a policy, whose training half is used at the size asked for, or a function from (height, width) to a transform. With
-            worker processes that are spawned it must be picklable, as policies are.
+        transform: a policy that resizes, whose training half is used at the size asked for, or a function from (height, width) to a transform.
+            With worker processes that are spawned it must be picklable, as policies are.
 
     Raises:
-        ArgumentError: on an index without a size.
+        ArgumentError: a policy that resizes nothing; on an index without a size.
 
     Example:
         >>> import torch
@@ -193,6 +194,8 @@ class MultiResolutionDataset(Dataset[Any]):
     """
 
     def __init__(self, dataset: Any, transform: ResizePolicy | Callable[[tuple[int, int]], Callable[[Any], Any]]) -> None:
+        if isinstance(transform, NativePolicy):
+            raise ArgumentError("MultiResolutionDataset: NativePolicy resizes nothing, at other sizes it would cut pieces out; take UpscalePolicy, for example")
         self.dataset = dataset
         self.transform = transform
         self._transforms: dict[tuple[int, int], Callable[[Any], Any]] = {}

@@ -108,8 +108,8 @@ class ResolutionSchedule:
         return cls("hold", sizes, values, multiple=multiple)
 
     @classmethod
-    def stages(cls, sizes: Mapping[float, Size]) -> ResolutionSchedule:
-        """Each size from its progress on, as in ``{0: 128, 0.4: 160, 0.8: 224}``."""
+    def stages(cls, sizes: Mapping[Any, Size]) -> ResolutionSchedule:
+        """Each size from its progress on, as in ``{0: 128, 0.4: 160, 0.8: 224}``."""  # to type checkers a dict[int, int] is no Mapping[float, Size]
         return cls("hold", tuple(parse_size(size) for size in sizes.values()), tuple(sizes))
 
     @classmethod
@@ -127,7 +127,7 @@ class ResolutionSchedule:
         return cls("linear", (parse_size(low), parse_size(high)) * cycles, tuple(knots), multiple=multiple)
 
     @classmethod
-    def mix(cls, sizes: Mapping[Size, float], *, seed: int = 0) -> ResolutionSchedule:
+    def mix(cls, sizes: Mapping[Any, float], *, seed: int = 0) -> ResolutionSchedule:
         """A size at random at every progress, by its weight (Hoffer et al. 2019, "Mix & Match", section 4).
 
         Equal progress gives equal sizes, on every rank and in every run with that seed.
