@@ -53,7 +53,10 @@ def _check_dtype(dtype: torch.dtype, images: Tensor, *, normalised: bool) -> Non
 def _parse_moments(argument: str, values: Sequence[float] | None, channels: int, default: float) -> list[float]:
     if values is None:
         return [default] * channels
-    numbers = [float(value) for value in values]
+    try:
+        numbers = [float(value) for value in values]
+    except TypeError:
+        raise ArgumentError(f"crop_resize: expected {argument} to be one number for each channel, got {values!r}") from None
     if len(numbers) != channels:
         raise ShapeError(f"crop_resize: expected {argument} for {channels} channels, got {len(numbers)}")
     return numbers

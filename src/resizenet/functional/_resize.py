@@ -65,8 +65,13 @@ def resize(x: Tensor, size: Size, *, interpolation: str = "bilinear", antialias:
     """Resize a batch of images.
 
     Differentiable in ``x`` for floating dtypes. Where torch has no kernel (half precision with antialias on a CPU, uint8 on
-    a GPU) it computes in float32; a uint8 result is rounded half to even and clamped to 0..255. Where torch's kernel fails
-    (very large downscales on CUDA, results one pixel wide on a CPU) an antialiased resize is done as two matrix products.
+    a GPU) it computes in float32. Where torch's kernel fails (very large downscales on CUDA, results one pixel wide on a CPU) an
+    antialiased resize is done as two matrix products; a NaN then spreads over its channel.
+
+    A uint8 result is rounded half to even and clamped to 0..255 on a GPU, where the whole is computed in float32. torch's CPU kernel for
+    uint8 rounds and clamps between the two axes as well, as PIL does, in fixed point. Bilinear results of the two differ by a
+    level; bicubic ones by tens of levels where it overshoots at edges between black and white. Convert to floating point first for
+    results that do not depend on the device.
 
     Convention: pixel centres at half-integers (``align_corners=False``), and ``antialias=True`` is the default.
 
