@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.error import URLError
 from xml.etree import ElementTree
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
@@ -180,10 +181,16 @@ def test_texts_name_every_seed() -> None:
     assert difference_text([74.0], [73.0, 75.5]) == "-0.2"
 
 
+def test_a_value_of_a_run_that_diverged_makes_no_mean() -> None:
+    assert mean_text([74.0, None]) == "diverged (74.0, diverged)"
+    assert mean_text([None]) == "diverged (one seed)"
+    assert difference_text([74.0, 73.0], [73.0, None]) == difference_text([None], [73.0]) == "diverged"
+
+
 # ---- tables and pages from records
 
 
-def write_record(results: Path, folder: str, arm: str, seed: int, accuracy: float, **values: object) -> None:
+def write_record(results: Path, folder: str, arm: str, seed: int, accuracy: float | None, **values: object) -> None:
     record = {
         "experiment": folder,
         "command": f"python -m benchmarks.accuracy run {folder}",
@@ -192,7 +199,7 @@ def write_record(results: Path, folder: str, arm: str, seed: int, accuracy: floa
         "seed": seed,
         "recipe": {"epochs": 2, "policy": NativePolicy(32).to_dict()},
         "accuracy": accuracy,
-        "curve": [{"epoch": 1, "accuracy": accuracy - 5.0, "seconds": 1.0}, {"epoch": 2, "accuracy": accuracy, "seconds": 1.0}],
+        "curve": [{"epoch": epoch, "loss": 1.0, "accuracy": accuracy and accuracy - 5 * (2 - epoch), "seconds": 1.0} for epoch in (1, 2)],
         "finish": {},
         "images_per_second": 1500.0,
         "macs": 1_000_000 * (1 + len(arm)),
@@ -270,8 +277,8 @@ def test_other_schemas_and_broken_files_are_one_line(results: Path) -> None:
         load("shape", results)
 
 
-def test_every_kind_of_page_is_made_from_records(tmp_path: Path) -> None:
-    """All tables and plots of all experiments, on two arms and seeds of each."""
+def write_every_experiment(results: Path, *, diverged: bool = False) -> None:
+    """Two arms and seeds of each; if ``diverged``, all that was measured in the first run of the first arm is null."""
     ways = ("keep", "fold", "pinv", "area", "center")
     finish = {f"accuracy_at_{size}": 50.0 for size in (28, 32, 34, 38, 45, 52)} | {"upscaled": 60.0}
     finish |= {way + mode: 55.0 for way in ways for mode in ("", ", bn", ", bn+head")}
@@ -279,15 +286,46 @@ def test_every_kind_of_page_is_made_from_records(tmp_path: Path) -> None:
     for name, experiment in EXPERIMENTS.items():
         for arm in list(experiment.arms)[:2]:
             for seed in range(2):
-                curve = [{"epoch": epoch, "accuracy": 40.0 + epoch + seed, **watched} for epoch in (1, 2)]
-                write_record(tmp_path / "results", name, arm.replace("/", " "), seed, 42.0 + seed, finish=finish, curve=curve)
+                curve = [{"epoch": epoch, "loss": 1.0, "accuracy": 40.0 + epoch + seed, **watched} for epoch in (1, 2)]
+                values = {"accuracy": 42.0 + seed, "finish": finish, "curve": curve}
+                if diverged and arm == next(iter(experiment.arms)) and seed == 0:
+                    curve[1] = dict.fromkeys(curve[1]) | {"epoch": 2}
+                    values |= {"accuracy": None, "finish": dict.fromkeys(finish)}
+                write_record(results, name, arm.replace("/", " "), seed, **values)
+
+
+def test_every_kind_of_page_is_made_from_records(tmp_path: Path) -> None:
+    """All tables and plots of all experiments, on two arms and seeds of each."""
+    write_every_experiment(tmp_path / "results")
     write_docs(tmp_path / "docs", tmp_path / "results")
     for name, page in _docs.PAGES.items():
         text = (tmp_path / "docs" / f"{name}.md").read_text()
         assert text.startswith("| ")
         assert "nan" not in text
+        assert "diverged" not in text.lower()
         assert all((tmp_path / "docs" / f"{name}{figure.suffix}.svg").stat().st_size > 1000 for figure in page.figures)
         assert text.count("```{figure}") == sum(bool(figure.alt) for figure in page.figures)
+
+
+def test_tables_and_pictures_say_what_diverged(tmp_path: Path) -> None:
+    write_every_experiment(tmp_path / "results", diverged=True)
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        write_docs(tmp_path / "docs", tmp_path / "results")
+    for name, page in _docs.PAGES.items():
+        text = (tmp_path / "docs" / f"{name}.md").read_text()
+        assert "nan" not in text.lower()
+        for table in text.split("\n\n")[: len(page.tables)]:
+            assert "diverged" in table
+        assert f"Diverged: {next(iter(EXPERIMENTS[name].arms))}, seed 0." in text
+        for figure in page.figures:
+            assert "diverged" in (tmp_path / "docs" / f"{name}{figure.suffix}.svg").read_text()
+
+
+def test_the_picture_of_the_readme_names_an_arm_that_diverged(tmp_path: Path) -> None:
+    for seed, accuracy in enumerate((60.0, None)):
+        write_record(tmp_path / "results", _docs.HEADLINE, "small stem, 32 px", seed, accuracy)
+    _docs.draw_headline(tmp_path / "headline.svg", tmp_path / "results")
+    assert "small stem, 32 px (diverged)" in (tmp_path / "headline.svg").read_text()
 
 
 def test_the_picture_of_the_readme_shows_the_committed_results() -> None:

@@ -1,12 +1,14 @@
 """Runs of the accuracy harness, on a network of a few weights: records, skipping, killing and resuming, several processes, bad input."""
 
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -158,6 +160,17 @@ def test_training_and_evaluation_compute_in_the_precision_of_the_command(run: Ca
     assert expected <= Witness.computed <= expected | {(False, torch.float32)}  # in which the costs are counted
     assert record["precision"] == precision
     assert f" --precision {precision} " in record["command"]
+
+
+def test_a_run_that_diverges_leaves_its_record_and_the_next_arm_runs(run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    arms = {"diverges": Arm(make_linear, {**RECIPE, "lr": 1e38}), "linear": Arm(make_linear, RECIPE)}
+    sums = {"finish": lambda model, data: {"weights": float(model[-1].weight.detach().sum())}}
+    monkeypatch.setitem(_experiments.EXPERIMENTS, "tiny", replace(TINY, arms=arms, **sums))
+    found = records(run("--seeds", "1"))
+    assert set(found) == {"diverges-seed0", "linear-seed0"}
+    assert found["diverges-seed0"]["finish"] == {"weights": None}
+    assert found["diverges-seed0"]["curve"][-1]["loss"] is None
+    assert math.isfinite(found["linear-seed0"]["finish"]["weights"])
 
 
 def test_checkpoints_are_deleted_and_their_folder_is_ignored_by_git(run: Callable[..., Path], tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ._cifar import EVAL_SIZES
 from ._experiment import Experiment
 from ._records import Record
-from ._statistics import half_width
+from ._statistics import half_width, mean
 from ._tables import Arms, accuracies, measured
 
 if TYPE_CHECKING:
@@ -33,7 +34,20 @@ def _figure(file: Path, *, size: tuple[float, float], panels: tuple[int, int] = 
 
 
 def _by_epoch(record: Record, key: str) -> tuple[list[float], list[float]]:
-    return [epoch["epoch"] for epoch in record["curve"]], [epoch[key] for epoch in record["curve"]]
+    return [epoch["epoch"] for epoch in record["curve"]], _drawn([epoch[key] for epoch in record["curve"]])
+
+
+def _drawn(values: Sequence[float | None]) -> list[float]:
+    """As matplotlib takes them: what diverged is a gap."""
+    return [math.nan if value is None else value for value in values]
+
+
+def _mean(values: Sequence[float | None]) -> float:
+    return _drawn([mean(values)])[0]
+
+
+def _label(name: str, values: Sequence[float | None]) -> str:
+    return f"{name} (diverged)" if None in values else name
 
 
 def _colors(count: int) -> list[Any]:
@@ -47,8 +61,9 @@ def curves(experiment: Experiment, arms: Arms, file: Path) -> None:
     with _figure(file, size=(8, 4.5)) as (figure, axes):
         panel: Axes = axes[0, 0]
         for (name, records), color in zip(arms.items(), _colors(len(arms)), strict=True):
+            label = _label(name, [epoch["accuracy"] for record in records for epoch in record["curve"]])
             for record in records:
-                panel.plot(*_by_epoch(record, "accuracy"), color=color, marker="o", markersize=3, label=None if record is not records[0] else name)
+                panel.plot(*_by_epoch(record, "accuracy"), color=color, marker="o", markersize=3, label=None if record is not records[0] else label)
         panel.set(xlabel="epoch", ylabel="test accuracy (%)")
         panel.xaxis.get_major_locator().set_params(integer=True)
         figure.legend(loc="outside right upper", fontsize="small")
@@ -64,8 +79,9 @@ def against(cost: str, label: str) -> Callable[[Experiment, Arms, Path], None]:
             panel: Axes = axes[0, 0]
             for (name, records), color in zip(arms.items(), _colors(len(arms)), strict=True):
                 values, x = accuracies(records), statistics.mean(record[cost] for record in records)
-                panel.errorbar(x, statistics.mean(values), yerr=half_width(values), color=color, marker="o", capsize=4, label=name, linestyle="none")
-                panel.plot([x] * len(values), values, color=color, marker="_", linestyle="none")
+                label = _label(name, values)
+                panel.errorbar(x, _mean(values), yerr=half_width(values), color=color, marker="o", capsize=4, label=label, linestyle="none")
+                panel.plot([x] * len(values), _drawn(values), color=color, marker="_", linestyle="none")
             panel.set(xscale="log", xlabel=label, ylabel="test accuracy, last epoch (%)")
             panel.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
             panel.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))
@@ -83,10 +99,11 @@ def headline(experiment: Experiment, arms: Arms, file: Path) -> None:
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "headline"}), _figure(file, size=(7, 0.8 + 0.32 * len(rows))) as (_, axes):
         panel: Axes = axes[0, 0]
         for row, (name, records) in enumerate(rows):
-            mean = statistics.mean(accuracies(records))
-            panel.plot(mean, row, color="tab:orange" if name.startswith(("small", "folded")) else "tab:blue", marker="o")
-            panel.annotate(f"{mean:.1f} %", (mean, row), (8, 0), textcoords="offset points", va="center")
-        panel.set_yticks(range(len(rows)), [f"{name}, {records[0]['macs'] / 1e6:.1f} M MACs" for name, records in rows])
+            value = _mean(accuracies(records))
+            panel.plot(value, row, color="tab:orange" if name.startswith(("small", "folded")) else "tab:blue", marker="o")
+            if math.isfinite(value):
+                panel.annotate(f"{value:.1f} %", (value, row), (8, 0), textcoords="offset points", va="center")
+        panel.set_yticks(range(len(rows)), [f"{_label(name, accuracies(records))}, {records[0]['macs'] / 1e6:.1f} M MACs" for name, records in rows])
         panel.set(xlabel="test accuracy (%)", ylim=(len(rows) - 0.5, -0.5))
         panel.margins(x=0.18)
         panel.spines[["top", "right"]].set_visible(False)
@@ -99,11 +116,11 @@ def arms_plot(experiment: Experiment, arms: Arms, file: Path) -> None:
         panel: Axes = axes[0, 0]
         for row, records in enumerate(arms.values()):
             values = accuracies(records)
-            panel.plot(values, [row] * len(values), color="tab:gray", marker="o", markersize=4, linestyle="none")
-            panel.errorbar(statistics.mean(values), row, xerr=half_width(values), color="tab:blue", marker="D", capsize=4)
+            panel.plot(_drawn(values), [row] * len(values), color="tab:gray", marker="o", markersize=4, linestyle="none")
+            panel.errorbar(_mean(values), row, xerr=half_width(values), color="tab:blue", marker="D", capsize=4)
         if experiment.reference in arms:
-            panel.axvline(statistics.mean(accuracies(arms[experiment.reference])), color="tab:gray", linestyle=":")
-        panel.set_yticks(range(len(arms)), list(arms))
+            panel.axvline(_mean(accuracies(arms[experiment.reference])), color="tab:gray", linestyle=":")
+        panel.set_yticks(range(len(arms)), [_label(name, accuracies(records)) for name, records in arms.items()])
         panel.invert_yaxis()
         panel.set_xlabel("test accuracy, last epoch (%)")
 
@@ -115,8 +132,8 @@ def sizes(experiment: Experiment, arms: Arms, file: Path) -> None:
     with _figure(file, size=(7, 4)) as (_, axes):
         panel: Axes = axes[0, 0]
         for (name, records), color in zip(arms.items(), ("tab:blue", "tab:orange", "tab:green"), strict=False):
-            means = [statistics.mean(measured(records, f"accuracy_at_{size}")) for size in EVAL_SIZES]
-            panel.plot(EVAL_SIZES, means, color=color, marker="o", label=name)
+            means = [mean(measured(records, f"accuracy_at_{size}")) for size in EVAL_SIZES]
+            panel.plot(EVAL_SIZES, _drawn(means), color=color, marker="o", label=_label(name, means))
             panel.axvline(32 / ResizePolicy.from_dict(records[0]["recipe"]["policy"]).apparent_size_ratio(), color=color, linestyle=":")
         panel.set(xlabel="test images resized to (px)", ylabel="test accuracy (%)")
         panel.legend()
@@ -133,7 +150,7 @@ def stability(experiment: Experiment, arms: Arms, file: Path) -> None:
         for panel, (name, records) in zip(panels.flat, arms.items(), strict=False):
             for key, style in lines.items():
                 panel.plot(*_by_epoch(records[0], key), **style)
-            panel.set_title(name, fontsize="medium")
+            panel.set_title(_label(name, [epoch[key] for epoch in records[0]["curve"] for key in lines]), fontsize="medium")
         for panel in panels.flat[len(arms) :]:
             panel.axis("off")
         figure.supxlabel("epoch")

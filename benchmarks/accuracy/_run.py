@@ -141,7 +141,8 @@ def _run_one(session: Session, name: str, seed: int, epochs: int) -> Record:
     _train(session, name, seed, training, progress, begun)
     trained = arm.make()
     trained.load_state_dict(training.model.state_dict())
-    finish = session.experiment.finish(trained.to(session.accelerator.device, memory_format=torch.channels_last).eval(), data)
+    trained = trained.to(session.accelerator.device, memory_format=torch.channels_last).eval()
+    finish = _finite(session.experiment.finish(trained, data))
     _keep_weights(session, name, seed, trained)
     return {
         "experiment": session.name,
@@ -235,9 +236,9 @@ def _expected_epoch(session: Session, arm: str) -> float:
     return statistics.mean(record["seconds"] / record["recipe"]["epochs"] for record in records) if records else 0.0
 
 
-def _finite(epoch: dict[str, float]) -> dict[str, float | None]:
-    """JSON has no NaN: a loss that diverged is null."""
-    return {key: value if math.isfinite(value) else None for key, value in epoch.items()}
+def _finite(measured: dict[str, float]) -> dict[str, float | None]:
+    """JSON has no NaN: what diverged is null."""
+    return {key: value if math.isfinite(value) else None for key, value in measured.items()}
 
 
 def _line(name: str, seed: int, epoch: dict[str, float | None]) -> str:

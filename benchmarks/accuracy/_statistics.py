@@ -1,4 +1,4 @@
-"""Means over seeds, and how far they can be trusted: 95 % intervals by Student's t."""
+"""Means over seeds, and how far they can be trusted: 95 % intervals by Student's t. None is a value of a run that diverged."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ from scipy import stats
 _UPPER = 0.975  # of a two-sided 95 % interval
 
 
-def half_width(values: Sequence[float]) -> float | None:
-    """Half of the 95 % interval of the mean; None for a single value."""
-    if len(values) < 2:
+def mean(values: Sequence[float | None]) -> float | None:
+    """The mean; None if a run diverged."""
+    return None if None in values else statistics.mean(values)
+
+
+def half_width(values: Sequence[float | None]) -> float | None:
+    """Half of the 95 % interval of the mean; None for a single value, or if a run diverged."""
+    if len(values) < 2 or None in values:
         return None
     return float(stats.t.ppf(_UPPER, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))
 
@@ -30,15 +35,23 @@ def difference(values: Sequence[float], reference: Sequence[float]) -> tuple[flo
     return gain, float(stats.t.ppf(_UPPER, freedom)) * math.sqrt(sum(errors))
 
 
-def mean_text(values: Sequence[float]) -> str:
+def value_text(value: float | None) -> str:
+    """With one digit behind the point: "74.0"."""
+    return "diverged" if value is None else f"{value:.1f}"
+
+
+def mean_text(values: Sequence[float | None]) -> str:
     """The mean with its interval and every value: "74.0 ± 0.9 (74.1, 73.7, 74.2)"."""
+    if len(values) == 1:
+        return f"{value_text(values[0])} (one seed)"
     half = half_width(values)
-    if half is None:
-        return f"{values[0]:.1f} (one seed)"
-    return f"{statistics.mean(values):.1f} ± {half:.1f} ({', '.join(f'{value:.1f}' for value in values)})"
+    interval = "" if half is None else f" ± {half:.1f}"
+    return f"{value_text(mean(values))}{interval} ({', '.join(map(value_text, values))})"
 
 
-def difference_text(values: Sequence[float], reference: Sequence[float]) -> str:
+def difference_text(values: Sequence[float | None], reference: Sequence[float | None]) -> str:
     """The difference with its interval: "+0.3 ± 0.8"."""
+    if None in (*values, *reference):
+        return "diverged"
     gain, half = difference(values, reference)
     return f"{gain:+.1f}" if half is None else f"{gain:+.1f} ± {half:.1f}"

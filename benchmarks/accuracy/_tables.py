@@ -10,18 +10,18 @@ from benchmarks._markdown import markdown
 from ._cifar import EVAL_SIZES
 from ._experiment import Experiment
 from ._records import Record
-from ._statistics import difference_text, mean_text
+from ._statistics import difference_text, mean, mean_text, value_text
 
 Arms = dict[str, list[Record]]
 
 
-def accuracies(records: list[Record]) -> list[float]:
-    """Of the last epoch, by seed."""
+def accuracies(records: list[Record]) -> list[float | None]:
+    """Of the last epoch, by seed; None where it diverged."""
     return [record["accuracy"] for record in records]
 
 
-def measured(records: list[Record], key: str) -> list[float]:
-    """What was measured after the last epoch, by seed."""
+def measured(records: list[Record], key: str) -> list[float | None]:
+    """What was measured after the last epoch, by seed; None where it diverged."""
     return [record["finish"][key] for record in records]
 
 
@@ -37,6 +37,12 @@ def provenance(arms: Arms) -> str:
     torch = all_of(record["versions"]["torch"] for record in records)
     dates = sorted({record["date"] for record in records})
     return f"{commands}; {devices}; torch {torch}; {' to '.join(dict.fromkeys([dates[0], dates[-1]]))}.\n"
+
+
+def diverged(arms: Arms) -> list[str]:
+    """A note that names the runs whose loss was no number in the end, whatever accuracy the network has by chance."""
+    names = [f"{arm}, seed {record['seed']}" for arm, records in arms.items() for record in records if record["curve"][-1]["loss"] is None]
+    return [f"Diverged: {'; '.join(names)}.\n"] if names else []
 
 
 def accuracy_table(experiment: Experiment, arms: Arms, *, speed: bool = True) -> str:
@@ -70,8 +76,9 @@ def sizes_table(experiment: Experiment, arms: Arms) -> str:
 
     def row(name: str, records: list[Record]) -> list[str]:
         ratio = ResizePolicy.from_dict(records[0]["recipe"]["policy"]).apparent_size_ratio()
-        by_size = {size: statistics.mean(measured(records, f"accuracy_at_{size}")) for size in EVAL_SIZES}
-        return [name, f"{ratio:.3f}", f"{32 / ratio:.0f}", str(max(by_size, key=by_size.__getitem__)), *(f"{value:.1f}" for value in by_size.values())]
+        by_size = {size: mean(measured(records, f"accuracy_at_{size}")) for size in EVAL_SIZES}
+        best = "diverged" if None in by_size.values() else str(max(by_size, key=by_size.__getitem__))
+        return [name, f"{ratio:.3f}", f"{32 / ratio:.0f}", best, *map(value_text, by_size.values())]
 
     return markdown(header, (row(name, records) for name, records in arms.items()))
 
@@ -95,26 +102,25 @@ def fold_table(experiment: Experiment, arms: Arms) -> str:
     return markdown(header, rows)
 
 
-def _gap(record: Record, mode: str) -> list[float]:
-    """By epoch: how many points of test accuracy the running statistics cost against the batch's own, in the norms of ``mode``."""
-    return [epoch[f"accuracy_{mode}_batch_statistics"] - epoch["accuracy"] for epoch in record["curve"]]
+def _largest_gap(records: list[Record], mode: str) -> float | None:
+    """Of all epochs and seeds: how many points of test accuracy the running statistics cost against the batch's own, in the norms of ``mode``."""
+    pairs = [(epoch[f"accuracy_{mode}_batch_statistics"], epoch["accuracy"]) for record in records for epoch in record["curve"]]
+    return None if any(None in pair for pair in pairs) else max(batch - running for batch, running in pairs)
 
 
 def stability_table(experiment: Experiment, arms: Arms) -> str:
     """Per arm: accuracy of the last epoch, the largest gap of the resizer's norms and of all norms, the resizer's share of its output."""
 
-    def spread(values: list[float]) -> str:
-        every = f" ({', '.join(f'{value:.1f}' for value in values)})" if len(values) > 1 else ""
-        return f"{statistics.mean(values):.1f}{every}"
+    def spread(values: list[float | None]) -> str:
+        every = f" ({', '.join(map(value_text, values))})" if len(values) > 1 else ""
+        return f"{value_text(mean(values))}{every}"
 
     def row(name: str, records: list[Record]) -> list[str]:
-        largest = {mode: max(max(_gap(record, mode)) for record in records) for mode in ("resizer", "all")}
         return [
             name,
             f"{records[0]['params']:,}",
             spread(accuracies(records)),
-            f"{largest['resizer']:.1f}",
-            f"{largest['all']:.1f}",
+            *(value_text(_largest_gap(records, mode)) for mode in ("resizer", "all")),
             spread([record["curve"][-1]["residual_over_plain"] for record in records]),
         ]
 
