@@ -148,6 +148,51 @@ def test_it_works_under_no_grad_and_on_timm_and_torchvision() -> None:
             assert rn.adapt_to_resolution(model, batches(2, size=40), mode="bn+head") is model
 
 
+class WithAnExtraHead(nn.Module):
+    """A head that only runs in training, as in GoogLeNet and Inception; its statistics are not those of a new layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.extra = network(), nn.BatchNorm2d(4)
+        self.extra.running_mean.fill_(3.0)
+        self.extra.running_var.fill_(5.0)
+        self.extra.num_batches_tracked.fill_(7)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.extra(self.body[0](x))
+        return self.body(x)
+
+
+@pytest.mark.parametrize("mode", ["bn", "bn+head"])
+def test_norms_that_do_not_run_keep_their_statistics(mode: str) -> None:
+    model = rn.adapt_to_resolution(WithAnExtraHead(), batches(), mode=mode)
+    assert model.extra.running_mean.tolist() == [3.0] * 4
+    assert model.extra.running_var.tolist() == [5.0] * 4
+    assert model.extra.num_batches_tracked == 7
+    assert model.body[1].num_batches_tracked == 3
+
+
+def test_the_extra_heads_of_googlenet_keep_their_statistics() -> None:
+    model = torchvision.models.GoogLeNet(num_classes=5, init_weights=False)
+    model(torch.rand(2, 3, 64, 64))
+    before = copy.deepcopy(model.state_dict())
+    rn.adapt_to_resolution(model, batches(1, size=64))
+    kept = {name for name, value in model.state_dict().items() if torch.equal(value, before[name])}
+    assert {name for name in before if "aux" in name and ("running" in name or "tracked" in name)} <= kept
+    assert "conv1.bn.running_mean" not in kept
+
+
+@pytest.mark.parametrize("mode", ["bn", "bn+head"])
+def test_a_model_none_of_whose_norms_run_is_refused(mode: str) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 12 * 12, 5))
+    model[1].register_module("idle", nn.BatchNorm2d(4))
+    before = whole(model)
+    with pytest.raises(rn.UnsupportedModelError, match=r"^adapt_to_resolution: no BatchNorm of Sequential runs on these images, so there is nothing to recal"):
+        rn.adapt_to_resolution(model, batches(), mode=mode)
+    assert differences(before, whole(model)) == set()
+
+
 # --- bn+head
 
 

@@ -23,7 +23,8 @@ def adapt_to_resolution(model: nn.Module, batches: Iterable[Any], *, mode: str =
 
     At another size the statistics of the maps change, and BatchNorm's running ones no longer fit. "bn" resets them and takes the
     average over the batches, each with the same weight; no parameter changes, and no labels are needed. Everything but
-    BatchNorm is in eval mode meanwhile, so dropout and stochastic depth do not disturb the statistics.
+    BatchNorm is in eval mode meanwhile, so dropout and stochastic depth do not disturb the statistics. A BatchNorm that does not run,
+    as in a head for training only, keeps its statistics.
 
     "bn+head" does that and then goes over ``batches`` again to fine-tune the last BatchNorm's weight and bias and the classifier, with
     cross-entropy and SGD (learning rate 0.01, momentum 0.9), everything in eval mode. The last BatchNorm is the one that ran last,
@@ -48,8 +49,8 @@ def adapt_to_resolution(model: nn.Module, batches: Iterable[Any], *, mode: str =
 
     Raises:
         ArgumentError: no batch, a batch of another kind, or no labels where they are needed; nothing has changed.
-        UnsupportedModelError: a model without BatchNorm that tracks statistics, or one that does not end with a linear layer
-            where "bn+head" needs it.
+        UnsupportedModelError: a model none of whose BatchNorms tracks statistics and runs, or one that does not end with a linear
+            layer where "bn+head" needs it.
         UnknownNameError: an unknown mode.
 
     Example:
@@ -97,19 +98,28 @@ def _settings_kept(model: nn.Module, norms: list[_BatchNorm]) -> Iterator[None]:
 
 @contextmanager
 def _undone_on_failure(tensors: list[Tensor]) -> Iterator[None]:
-    before = [tensor.detach().clone() for tensor in tensors]
+    before = _copies(tensors)
     try:
         yield
     except BaseException:  # KeyboardInterrupt too
-        with torch.no_grad():
-            for tensor, old in zip(tensors, before, strict=True):
-                tensor.copy_(old)
+        _put_back(tensors, before)
         raise
+
+
+def _copies(tensors: Iterable[Tensor]) -> list[Tensor]:
+    return [tensor.detach().clone() for tensor in tensors]
+
+
+@torch.no_grad()
+def _put_back(tensors: Iterable[Tensor], values: list[Tensor]) -> None:
+    for tensor, value in zip(tensors, values, strict=True):
+        tensor.copy_(value)
 
 
 @torch.no_grad()
 def _recalibrate(model: nn.Module, norms: list[_BatchNorm], batches: Iterable[Any]) -> list[nn.Module]:
-    """The norms and linear layers in the order in which they ran for the last batch."""
+    """The norms and linear layers in the order in which they ran; a norm that saw no batch keeps its statistics."""
+    before = [_copies(norm.buffers(recurse=False)) for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # the cumulative average
@@ -120,13 +130,17 @@ def _recalibrate(model: nn.Module, norms: list[_BatchNorm], batches: Iterable[An
     hooks = [module.register_forward_hook(lambda module, *_: ran.append(module)) for module in watched]
     try:
         for batch in batches:
-            ran.clear()
             model(_images(batch).to(device))
     finally:
         for hook in hooks:
             hook.remove()
         for norm in norms:
             norm.training = False
+    if not any(norm.num_batches_tracked for norm in norms):
+        raise UnsupportedModelError(f"adapt_to_resolution: no BatchNorm of {type(model).__name__} runs on these images, so there is nothing to recalibrate")
+    for norm, old in zip(norms, before, strict=True):
+        if not norm.num_batches_tracked:
+            _put_back(norm.buffers(recurse=False), old)
     return ran
 
 
