@@ -234,6 +234,34 @@ def test_the_table_has_means_intervals_seeds_and_differences(results: Path) -> N
     assert "a device, bf16; torch 2.9; 2026-01-02 to 2026-01-03." in _docs.tables_of("resnet50_fix", results)
 
 
+def test_arms_that_were_not_trained_alike_are_named_below_the_table(results: Path) -> None:
+    def notes() -> list[str]:
+        return [line for line in _docs.tables_of("resnet50_fix", results).splitlines() if "trained alike" in line]
+
+    assert notes() == []
+    write_record(results, "resnet50_fix", "after adapt(model, 32)", 2, 62.0, precision="bf16")
+    assert notes() == []  # as those that do not say it
+    write_record(results, "resnet50_fix", "after adapt(model, 32)", 2, 62.0, precision="float32")
+    assert notes() == ["Not trained alike: as it is (2 epochs, bf16); after adapt(model, 32) (2 epochs, bf16 and 2 epochs, float32)."]
+    for seed in range(3):
+        write_record(results, "resnet50_fix", "after adapt(model, 32)", seed, 62.0, recipe={"epochs": 3})
+    assert notes() == ["Not trained alike: as it is (2 epochs, bf16); after adapt(model, 32) (2 of 3 epochs, bf16)."]
+
+
+def test_arms_without_a_reference_are_compared_with_the_first(tmp_path: Path) -> None:
+    for arm, precision in (("resnet20", "bf16"), ("resnet56", "bf16"), ("resnet9", "float32")):
+        write_record(tmp_path, "shape", arm, 0, 90.0, precision=precision)
+    assert "\nNot trained alike: resnet20 (2 epochs, bf16); resnet9 (2 epochs, float32).\n" in _docs.tables_of("shape", tmp_path)
+
+
+def test_two_results_of_one_run_are_one_line(results: Path) -> None:
+    file = results / "resnet50_fix" / "as-it-is-seed1.json"
+    file.with_name("copy.json").write_text(file.read_text())
+    with pytest.raises(SystemExit, match=r"as-it-is-seed1\.json and copy\.json: two results of as it is, seed 1; delete one$") as error:
+        load("resnet50_fix", results)
+    assert "\n" not in str(error.value)
+
+
 def test_a_table_says_what_is_missing_in_it(tmp_path: Path) -> None:
     write_record(tmp_path, "resnet50_fix", "as it is", 0, 50.0)
     assert "Not run yet: after adapt(model, 32)." in _docs.tables_of("resnet50_fix", tmp_path)

@@ -97,6 +97,7 @@ def run(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable
     """The command, in this process; returns the folder of the results."""
 
     def call(*options: str, experiment: str = "tiny", source: Path = data, out: str = "out", device: str = "cpu") -> Path:
+        AcceleratorState._reset_state(reset_partial_state=True)  # every command is a process of its own
         monkeypatch.setattr(sys, "argv", ["accuracy", *command(experiment, source, tmp_path, out=out, device=device), *options])
         main()
         return tmp_path / out / experiment
@@ -229,7 +230,6 @@ def test_an_interrupted_run_does_not_go_on_in_another_precision(run: Callable[..
     with monkeypatch.context() as patch:
         patch.setattr("benchmarks.accuracy._run.broadcast_object_list", lambda _: [next(answers)])
         run("--arms", "^linear$", "--seeds", "1", "--budget-minutes", "1", "--precision", "float32")
-    AcceleratorState._reset_state(reset_partial_state=True)
     with pytest.raises(SystemExit, match="an interrupted run of another recipe, precision or"):
         run("--arms", "^linear$", "--seeds", "1", "--precision", "bf16")
 
@@ -300,12 +300,62 @@ def test_cuda_where_there_is_none_is_one_line(run: Callable[..., Path]) -> None:
         run(device="cuda")
 
 
-def test_another_number_of_epochs_does_not_mix_with_earlier_results(run: Callable[..., Path]) -> None:
+def edited(file: Path, edit: Callable[[dict], object]) -> str:
+    """Change a record by hand; what then stands in its file."""
+    record = json.loads(file.read_text())
+    edit(record)
+    file.write_text(json.dumps(record))
+    return file.read_text()
+
+
+def of_the_first_harness(record: dict) -> None:
+    for key in ("small", "finish", "peak_memory_bytes", "precision", "processes", "compiled"):
+        del record[key]
+    for key in ("schedule", "nesterov", "policy", "upscale"):
+        del record["recipe"][key]
+    record["recipe"]["padding"] = 4
+
+
+OTHER_TERMS = {
+    "epochs": (lambda record: None, ["--epochs", "5"], "with epochs 2, not 5; "),
+    "a learning rate": (lambda record: record["recipe"].update(lr=0.3), [], "with lr 0.3, not 0.1; "),
+    "ratios": (lambda record: record["recipe"].update(lr_ratios={"2.": 0.5}), [], r"with lr_ratios {'2.': 0.5}, not {}; "),
+    "a crop": (lambda record: record["recipe"]["policy"].update(padding=2), [], "with padding 2, not 4; "),
+    "no crop": (lambda record: record["recipe"].update(policy=None), [], "with policy None, not NativePolicy; "),
+    "a precision": (lambda record: record.update(precision="bf16"), ["--precision", "float32"], "with precision bf16, not float32; "),
+    "none, of bf16": (lambda record: record.pop("precision"), ["--precision", "float32"], "with precision bf16, not float32; "),
+    "compilation": (lambda record: record.update(compiled=True), [], "with compiled True, not False; "),
+    "two": (lambda record: record["recipe"].update(lr=0.3, warmup=0.5), [], "with lr 0.3, not 0.1, warmup 0.5, not 0.25; "),
+}
+
+
+@pytest.mark.parametrize("case", OTHER_TERMS)
+def test_a_result_of_other_terms_is_named_and_kept(run: Callable[..., Path], case: str) -> None:
+    edit, options, message = OTHER_TERMS[case]
     file = run("--arms", "^linear$", "--seeds", "1") / "linear-seed0.json"
-    before = file.read_text()
-    with pytest.raises(SystemExit, match="a result of 2 epochs, not 5"):
-        run("--arms", "^linear$", "--seeds", "1", "--epochs", "5")
+    before = edited(file, edit)
+    with pytest.raises(SystemExit, match=rf"linear-seed0\.json: a result {message}") as error:
+        run("--arms", "^linear$", "--seeds", "1", *options)
+    assert "\n" not in str(error.value)
     assert file.read_text() == before
+
+
+SAME_TERMS = {
+    "begun where the default is float32": lambda record: record.update(precision="float32"),
+    "begun where the default is bf16": lambda record: record.update(precision="bf16"),
+    "of the first harness": of_the_first_harness,
+    "of fewer fields": lambda record: record["recipe"]["policy"].pop("padding"),
+}
+
+
+@pytest.mark.parametrize("case", SAME_TERMS)
+def test_a_result_of_the_same_terms_is_silently_kept(run: Callable[..., Path], case: str, capsys: pytest.CaptureFixture[str]) -> None:
+    file = run("--arms", "^linear$", "--seeds", "1") / "linear-seed0.json"
+    before = edited(file, SAME_TERMS[case])
+    capsys.readouterr()
+    run("--arms", "^linear$", "--seeds", "1")
+    assert file.read_text() == before
+    assert not capsys.readouterr().out.strip()
 
 
 def test_results_of_another_schema_are_refused_and_kept(run: Callable[..., Path]) -> None:

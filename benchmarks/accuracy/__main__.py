@@ -75,6 +75,7 @@ def run(options: argparse.Namespace) -> None:
             checkpoints=options.checkpoints,
             budget=budget,
             compiled=options.compile,
+            named_precision=options.precision,
         )
         try:
             run_all(session, arms, seeds, epochs)

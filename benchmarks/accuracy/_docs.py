@@ -101,7 +101,7 @@ def tables_of(folder: str, results: Path = RESULTS) -> str:
     name, experiment = versions()[folder]
     arms = arms_of(folder, results)
     tables = [table(experiment, arms) for table in PAGES[name].tables]
-    return "\n".join([*tables, *_tables.diverged(arms), *_gaps(experiment, arms), _tables.provenance(arms)])
+    return "\n".join([*tables, *_tables.unlike(experiment, arms), *_tables.diverged(arms), *_gaps(experiment, arms), _tables.provenance(arms)])
 
 
 def _gaps(experiment: Experiment, arms: Arms) -> list[str]:

@@ -29,11 +29,31 @@ def read_record(file: Path) -> Record:
     return record
 
 
+def differences(record: Record, asked: Record) -> list[str]:
+    """How a finished run differs from one that is asked for, in words: each value that both hold."""
+    held, wanted = (_terms(values) for values in ({"compiled": False, "precision": "bf16", **record}, json.loads(json.dumps(asked))))
+    return [f"{key} {value}, not {wanted[key]}" for key, value in held.items() if key in wanted and value != wanted[key]]
+
+
+def _terms(record: Record) -> dict[str, Any]:
+    """The recipe's values, those of its policy (the first harness had the padding of ours in the recipe), and what else decides a result."""
+    recipe = record["recipe"]
+    return {**recipe, **(recipe.get("policy") or {}), **{key: record[key] for key in ("compiled", "precision") if key in record}}
+
+
 def load(experiment: str, results: Path = RESULTS) -> dict[str, list[Record]]:
-    """The records of an experiment by arm, in the order of the seeds; one clear line for a file of another schema or none at all."""
+    """The records of an experiment by arm, in the order of the seeds.
+
+    Raises:
+        SystemExit: with one line for a file of another schema, two files of one run, or no file at all.
+    """
     arms: dict[str, list[Record]] = defaultdict(list)
+    files: dict[tuple[str, int], Path] = {}
     for file in sorted((results / experiment).glob("*.json")):
         record = read_record(file)
+        first = files.setdefault((record["arm"], record["seed"]), file)
+        if first != file:
+            raise SystemExit(f"{first} and {file.name}: two results of {record['arm']}, seed {record['seed']}; delete one")
         arms[record["arm"]].append(record)
     if not arms:
         raise SystemExit(f"{results / experiment}: no results yet")

@@ -27,7 +27,7 @@ import resizenet as rn
 from . import _checkpoint
 from ._data import ImageData
 from ._experiment import Arm, Experiment
-from ._records import SCHEMA, Record, read_record
+from ._records import SCHEMA, Record, differences, read_record
 from ._train import Recipe, Training
 
 MIXED_PRECISION = {"bf16": "bf16", "float32": "no"}  # Accelerate's names of ours
@@ -67,6 +67,7 @@ class Session:
     checkpoints: Path
     budget: Budget = field(default_factory=Budget)
     compiled: bool = False
+    named_precision: str | None = None  # by the command; else it is the machine's
 
     @property
     def precision(self) -> str:
@@ -90,7 +91,7 @@ def run_all(session: Session, arms: list[str], seeds: int, epochs: int) -> None:
         for name in arms:
             file = session.results / f"{file_stem(name, seed)}.json"
             if file.exists():
-                _check_finished(file, epochs)
+                _check_finished(session, file, _recipe(session, name, epochs))
                 continue
             with _memory_errors(name, seed):
                 record = _run_one(session, name, seed, epochs)
@@ -100,10 +101,17 @@ def run_all(session: Session, arms: list[str], seeds: int, epochs: int) -> None:
             session.accelerator.wait_for_everyone()
 
 
-def _check_finished(file: Path, epochs: int) -> None:
-    done = read_record(file)["recipe"]["epochs"]
-    if done != epochs:
-        raise SystemExit(f"{file}: a result of {done} epochs, not {epochs}; take --epochs {done}, another --out, or delete it")
+def _recipe(session: Session, arm: str, epochs: int) -> Recipe:
+    return replace(Recipe(epochs=epochs), **session.experiment.arms[arm].recipe)
+
+
+def _check_finished(session: Session, file: Path, recipe: Recipe) -> None:
+    """Refuse a result of another command; one that names no precision may finish on this machine what began on another."""
+    asked = {"recipe": asdict(recipe), "compiled": session.compiled}
+    asked |= {"precision": session.named_precision} if session.named_precision else {}
+    different = differences(read_record(file), asked)
+    if different:
+        raise SystemExit(f"{file}: a result with {', '.join(different)}; change the command, take another --out, or delete it")
 
 
 @contextmanager
@@ -128,7 +136,7 @@ def _weights_file(session: Session, arm: str, seed: int) -> Path:
 def _run_one(session: Session, name: str, seed: int, epochs: int) -> Record:
     """Train one arm from one seed, or finish what was begun; the record that is written."""
     arm = session.experiment.arms[name]
-    recipe = replace(Recipe(epochs=epochs), **arm.recipe)
+    recipe = _recipe(session, name, epochs)
     _check_batches(recipe, session.accelerator, len(session.data.x_train))
     session.budget.check(_expected_epoch(session, name), session.accelerator)  # before the features of a frozen network, too
     now = time.perf_counter()

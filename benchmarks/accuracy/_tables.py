@@ -45,6 +45,20 @@ def diverged(arms: Arms) -> list[str]:
     return [f"Diverged: {'; '.join(names)}.\n"] if names else []
 
 
+def unlike(experiment: Experiment, arms: Arms) -> list[str]:
+    """A note that names the arms whose epochs or precision differ from the reference's (without one the first arm's), or among their seeds."""
+    terms = {arm: {_terms(record) for record in records} for arm, records in arms.items()}
+    reference = experiment.reference if experiment.reference in arms else next(iter(arms))
+    names = [arm for arm in arms if terms[arm] != terms[reference] or len(terms[arm]) > 1]
+    texts = [f"{arm} ({' and '.join(sorted(terms[arm]))})" for arm in dict.fromkeys([reference, *names])]
+    return [f"Not trained alike: {'; '.join(texts)}.\n"] if names else []
+
+
+def _terms(record: Record) -> str:
+    done, epochs = len(record["curve"]), record["recipe"]["epochs"]
+    return f"{epochs if done == epochs else f'{done} of {epochs}'} epochs, {record.get('precision', 'bf16')}"
+
+
 def accuracy_table(experiment: Experiment, arms: Arms, *, speed: bool = True) -> str:
     """Per arm: what it costs, accuracy of the last epoch with its interval and every seed, and the difference to the reference."""
     reference = arms.get(experiment.reference or "")
