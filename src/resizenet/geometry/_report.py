@@ -117,8 +117,9 @@ class GeometryReport:
 def report(model: nn.Module, input_size: Size, *, in_channels: int = 3) -> GeometryReport:
     """What an input size does to a model: maps, strides, receptive fields, unused taps, multiply-accumulates and parameters.
 
-    The model is run in eval mode on meta tensors, which have a shape and no values, so nothing is computed and the model is
-    left as it was. MACs are torch's FLOP count halved. Idle taps are the share of the kernels' weights that only ever meet
+    A copy of the model is run in eval mode on meta tensors, which have a shape and no values, so nothing is computed, no weight is
+    copied and the model is left as it was. Hooks are not called, except for those by which pruning, weight norm and spectral norm
+    make weights. MACs are torch's FLOP count halved. Idle taps are the share of the kernels' weights that only ever meet
     padding at this size.
 
     Receptive fields are exact through windows, sums, concatenations, slices and changes of layout; a plus is for maps that are
@@ -136,6 +137,7 @@ def report(model: nn.Module, input_size: Size, *, in_channels: int = 3) -> Geome
     Raises:
         SizeError, ArgumentError: an argument outside its range.
         ShapeError: the model cannot take an image of this size; the message has the model's own error.
+        UnsupportedModelError: the model cannot be copied, or has a scripted module.
 
     Example:
         >>> import torchvision

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -18,6 +15,7 @@ from .._errors import ShapeError
 from ._follow import Follower
 from ._known import Window
 from ._layout import Layout, Reach
+from ._skeleton import skeleton
 from ._taps import taps_of
 
 
@@ -103,32 +101,22 @@ class _Recorder:
         self._known = follower.known
         self._outer: list[str] = []
         self.calls: dict[str, _Call] = {}
+        for module in self._names:
+            module.register_forward_pre_hook(self._enter)
+            module.register_forward_hook(self._leave)
 
-    def enter(self, module: nn.Module, args: Any) -> None:
+    def _enter(self, module: nn.Module, args: Any) -> None:
         self._outer.append(self._known.module)
-        self._known.module = self._names.get(module, self._known.module)
+        self._known.module = self._names[module]
 
-    def leave(self, module: nn.Module, args: Any, output: Any) -> None:
+    def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
         self._known.module = self._outer.pop()
-        if module in self._names:
-            before, after = _first(args), _first(output)
-            single_value = isinstance(module, _BatchNorm) and before is not None and before.ndim > 1 and before.numel() == before.shape[1]
-            numel = after.numel() if after is not None else 0
-            name = self._names[module]
-            self.calls.pop(name, None)  # of several calls, the last
-            self.calls[name] = _Call(self._known.get(before), self._known.get(after), numel, single_value)
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Eval mode for a while, every module put back as it was."""
-    training = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, flag in training.items():
-            module.training = flag
+        before, after = _first(args), _first(output)
+        single_value = isinstance(module, _BatchNorm) and before is not None and before.ndim > 1 and before.numel() == before.shape[1]
+        numel = after.numel() if after is not None else 0
+        name = self._names[module]
+        self.calls.pop(name, None)  # of several calls, the last
+        self.calls[name] = _Call(self._known.get(before), self._known.get(after), numel, single_value)
 
 
 def trace(model: nn.Module, in_channels: int, size: tuple[int, int]) -> Trace:
@@ -136,25 +124,19 @@ def trace(model: nn.Module, in_channels: int, size: tuple[int, int]) -> Trace:
 
     Raises:
         ShapeError: the model cannot take an image of this size.
+        UnsupportedModelError: the model cannot be copied.
     """
-    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    on_meta = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors.items()}
+    copied = skeleton(model)
     dtype = next((p.dtype for p in model.parameters()), torch.get_default_dtype())
     image = torch.empty(1, in_channels, *size, dtype=dtype, device="meta")
     follower = Follower(image)
-    recorder = _Recorder(model, follower)
+    recorder = _Recorder(copied, follower)
     counter = FlopCounterMode(display=False)
-    with ExitStack() as stack:
-        stack.enter_context(torch.no_grad())
-        stack.enter_context(_evaluating(model))
-        stack.callback(register_module_forward_pre_hook(recorder.enter).remove)
-        stack.callback(register_module_forward_hook(recorder.leave).remove)
-        stack.enter_context(counter)
-        stack.enter_context(follower)
-        try:
-            torch.func.functional_call(model, on_meta, (image,))
-        except (AssertionError, RuntimeError, ValueError) as error:
-            raise ShapeError(f"report: {type(model).__name__} cannot take an image of ({in_channels}, {size[0]}, {size[1]}): {error}") from error
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad(), counter, follower:
+            copied(image)
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise ShapeError(f"report: {type(model).__name__} cannot take an image of ({in_channels}, {size[0]}, {size[1]}): {error}") from error
     macs = {path.partition(".")[2]: sum(flops.values()) // 2 for path, flops in counter.get_flop_counts().items()}
     inside = _by_module(follower.known.windows)
     modules = dict(model.named_modules())
