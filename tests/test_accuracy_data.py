@@ -106,6 +106,19 @@ def test_the_folder_of_batches_becomes_the_same_tensors(tmp_path: Path) -> None:
         assert torch.equal(torch.as_tensor(one), torch.as_tensor(other))
 
 
+def test_every_pixel_and_label_counts_in_the_fingerprint() -> None:
+    def changed(name: str, *index: int) -> ImageData:
+        data = ImageData(torch.zeros(6, 3, 4, 4, dtype=torch.uint8), torch.arange(6), torch.zeros(5, 3, 4, 4, dtype=torch.uint8), torch.arange(5))
+        if index:
+            getattr(data, name)[index] = 7
+        return data
+
+    prints = [changed(*change).fingerprint() for change in (("x_train",), ("x_train", 4, 2, 3, 1), ("y_train", 2), ("x_test", 0, 0, 0, 0), ("y_test", 4))]
+    assert prints[0] == changed("x_train").fingerprint()
+    assert {(found["train"], found["test"]) for found in prints} == {(6, 5)}
+    assert len({found["hash"] for found in prints}) == 5
+
+
 def broken(tmp_path: Path, case: str) -> Path:
     file = tmp_path / "data.npz"
     np.savez(file, **arrays())

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -77,19 +78,22 @@ def _tiny_experiment(monkeypatch: pytest.MonkeyPatch) -> None:
     AcceleratorState._reset_state(reset_partial_state=True)  # one process, one precision: Accelerate would refuse another
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """64 training and 30 test images: a pattern per class, and as much noise."""
-    file = tmp_path_factory.mktemp("data") / "cifar10.npz"
+def write_images(file: Path, train: int = 64, test: int = 30) -> Path:
+    """A pattern per class, and as much noise."""
     random = np.random.default_rng(0)
     patterns = np.kron(random.integers(0, 128, (10, 4, 4, 3)), np.ones((1, 8, 8, 1), dtype=int))
     arrays = {}
-    for part, count in (("train", 64), ("test", 30)):
+    for part, count in (("train", train), ("test", test)):
         labels = np.arange(count) % 10
         images = patterns[labels] + random.integers(0, 128, (count, 32, 32, 3))
         arrays |= {f"x_{part}": images.astype(np.uint8), f"y_{part}": labels}
     np.savez(file, **arrays)
     return file
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_images(tmp_path_factory.mktemp("data") / "cifar10.npz")
 
 
 @pytest.fixture
@@ -225,13 +229,43 @@ def test_an_interrupted_run_of_another_recipe_is_refused(run: Callable[..., Path
         run("--arms", "^linear$", "--seeds", "1")
 
 
-def test_an_interrupted_run_does_not_go_on_in_another_precision(run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = iter([False, False, True])  # before the run, before epoch 1, before epoch 2
-    with monkeypatch.context() as patch:
-        patch.setattr("benchmarks.accuracy._run.broadcast_object_list", lambda _: [next(answers)])
-        run("--arms", "^linear$", "--seeds", "1", "--budget-minutes", "1", "--precision", "float32")
-    with pytest.raises(SystemExit, match="an interrupted run of another recipe, precision or"):
+@pytest.fixture
+def interrupt(run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """The command, stopped after an epoch of its first run."""
+
+    def call(*options: str, **values: object) -> None:
+        answers = iter([False, False, True])  # before the run, before epoch 1, before epoch 2
+        with monkeypatch.context() as patch:
+            patch.setattr("benchmarks.accuracy._run.broadcast_object_list", lambda _: [next(answers)])
+            run(*options, "--budget-minutes", "1", **values)
+
+    return call
+
+
+def test_an_interrupted_run_does_not_go_on_in_another_precision(run: Callable[..., Path], interrupt: Callable[..., None]) -> None:
+    interrupt("--arms", "^linear$", "--seeds", "1", "--precision", "float32")
+    with pytest.raises(SystemExit, match="an interrupted run of another recipe, precision, "):
         run("--arms", "^linear$", "--seeds", "1", "--precision", "bf16")
+
+
+@pytest.mark.parametrize(("first", "second"), [((160, 30), (80, 30)), ((80, 30), (160, 30)), ((64, 30), (64, 20))])
+def test_an_interrupted_run_does_not_go_on_with_other_data(
+    run: Callable[..., Path], interrupt: Callable[..., None], tmp_path: Path, first: tuple[int, int], second: tuple[int, int]
+) -> None:
+    files = [write_images(tmp_path / f"{name}.npz", *counts) for name, counts in (("first", first), ("second", second))]
+    interrupt("--arms", "^linear$", "--seeds", "1", source=files[0])
+    with pytest.raises(SystemExit, match="an interrupted run of another recipe, precision, number of processes or data; ") as error:
+        run("--arms", "^linear$", "--seeds", "1", source=files[1])
+    assert "\n" not in str(error.value)
+    assert set(records(run("--arms", "^linear$", "--seeds", "1", source=files[0]))) == {"linear-seed0"}
+
+
+def test_a_record_says_of_which_data_it_is(run: Callable[..., Path], data: Path) -> None:
+    record = records(run("--arms", "^linear$", "--seeds", "1"))["linear-seed0"]
+    arrays = np.load(data)
+    parts = [arrays["x_train"].transpose(0, 3, 1, 2), arrays["y_train"], arrays["x_test"].transpose(0, 3, 1, 2), arrays["y_test"]]
+    stream = b"".join(part.astype(np.uint8 if part.ndim == 4 else np.int64).tobytes() for part in parts)
+    assert record["data"] == {"train": 64, "test": 30, "hash": f"{zlib.crc32(stream):08x}"}
 
 
 def test_nothing_starts_that_the_budget_has_no_room_for(run: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -249,13 +283,10 @@ def test_the_budget_stops_before_an_epoch_that_would_not_fit() -> None:
         budget.check(15.0, Accelerator(cpu=True))
 
 
-def test_a_run_that_the_budget_stopped_goes_on(run: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_the_budget_stopped_goes_on(run: Callable[..., Path], interrupt: Callable[..., None], tmp_path: Path) -> None:
     options = ["--arms", "dropout", "--seeds", "1", "--epochs", "3"]
     whole = records(run(*options, out="whole"))["dropout-seed0"]
-    answers = iter([False, False, True])  # before the run, before epoch 1, before epoch 2
-    with monkeypatch.context() as patch:
-        patch.setattr("benchmarks.accuracy._run.broadcast_object_list", lambda _: [next(answers)])
-        run(*options, "--budget-minutes", "1")
+    interrupt(*options)
     assert left_behind(tmp_path / "checkpoints") == ["dropout-seed0.pt"]
     assert curve(records(run(*options))["dropout-seed0"]) == curve(whole)
 
@@ -309,7 +340,7 @@ def edited(file: Path, edit: Callable[[dict], object]) -> str:
 
 
 def of_the_first_harness(record: dict) -> None:
-    for key in ("small", "finish", "peak_memory_bytes", "precision", "processes", "compiled"):
+    for key in ("small", "finish", "peak_memory_bytes", "precision", "processes", "compiled", "data"):
         del record[key]
     for key in ("schedule", "nesterov", "policy", "upscale"):
         del record["recipe"][key]
@@ -324,6 +355,7 @@ OTHER_TERMS = {
     "no crop": (lambda record: record["recipe"].update(policy=None), [], "with policy None, not NativePolicy; "),
     "a precision": (lambda record: record.update(precision="bf16"), ["--precision", "float32"], "with precision bf16, not float32; "),
     "none, of bf16": (lambda record: record.pop("precision"), ["--precision", "float32"], "with precision bf16, not float32; "),
+    "data": (lambda record: record["data"].update(train=50000), [], r"with data {'train': 50000, .*}, not {'train': 64, "),
     "compilation": (lambda record: record.update(compiled=True), [], "with compiled True, not False; "),
     "two": (lambda record: record["recipe"].update(lr=0.3, warmup=0.5), [], "with lr 0.3, not 0.1, warmup 0.5, not 0.25; "),
 }

@@ -57,7 +57,9 @@ def run(options: argparse.Namespace) -> None:
     arms = _arms(experiment, options.arms)
     seeds, epochs = options.seeds or experiment.seeds, options.epochs or experiment.epochs
     accelerator = _accelerator(options.device, options.precision)
-    data = experiment.load(options.data).to(accelerator.device)
+    data = experiment.load(options.data)
+    fingerprint = data.fingerprint()
+    data = data.to(accelerator.device)
     flags = "".join(f" --{flag}" for flag in ("small", "compile") if getattr(options, flag))
     flags += f" --precision {options.precision}" if options.precision else ""
     options.checkpoints.mkdir(parents=True, exist_ok=True)
@@ -67,6 +69,7 @@ def run(options: argparse.Namespace) -> None:
             name=_folder(options),
             experiment=experiment,
             data=data,
+            fingerprint=fingerprint,
             accelerator=accelerator,
             progress=progress,
             command=f"python -m benchmarks.accuracy run {options.experiment}{flags} --device {options.device} --seeds {seeds} --epochs {epochs}",

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parents[1] / "results" / "accuracy"
-SCHEMA = 1  # records of the first harness lack "small", "finish", "peak_memory_bytes", "processes" and "compiled"; those without "precision" are of bf16
+# Records of the first harness lack "small", "finish", "peak_memory_bytes", "processes", "compiled", older ones "data"; those without "precision" are of bf16.
+SCHEMA = 1
 
 Record = dict[str, Any]
 
@@ -38,7 +39,7 @@ def differences(record: Record, asked: Record) -> list[str]:
 def _terms(record: Record) -> dict[str, Any]:
     """The recipe's values, those of its policy (the first harness had the padding of ours in the recipe), and what else decides a result."""
     recipe = record["recipe"]
-    return {**recipe, **(recipe.get("policy") or {}), **{key: record[key] for key in ("compiled", "precision") if key in record}}
+    return {**recipe, **(recipe.get("policy") or {}), **{key: record[key] for key in ("compiled", "precision", "data") if key in record}}
 
 
 def load(experiment: str, results: Path = RESULTS) -> dict[str, list[Record]]:

@@ -59,6 +59,7 @@ class Session:
     name: str  # of the results folder
     experiment: Experiment
     data: ImageData
+    fingerprint: dict[str, int | str]  # of the data
     accelerator: Accelerator
     progress: Progress
     command: str
@@ -107,7 +108,7 @@ def _recipe(session: Session, arm: str, epochs: int) -> Recipe:
 
 def _check_finished(session: Session, file: Path, recipe: Recipe) -> None:
     """Refuse a result of another command; one that names no precision may finish on this machine what began on another."""
-    asked = {"recipe": asdict(recipe), "compiled": session.compiled}
+    asked = {"recipe": asdict(recipe), "compiled": session.compiled, "data": session.fingerprint}
     asked |= {"precision": session.named_precision} if session.named_precision else {}
     different = differences(read_record(file), asked)
     if different:
@@ -144,7 +145,7 @@ def _run_one(session: Session, name: str, seed: int, epochs: int) -> Record:
     data = arm.prepare(session.data)
     torch.manual_seed(seed)
     training = Training(_make(session, arm, seed), data, recipe, seed, session.accelerator, compiled=session.compiled)
-    progress = _resume(_checkpoint_file(session, name, seed), training)
+    progress = _resume(session, _checkpoint_file(session, name, seed), training)
     begun = now - progress["seconds"]
     _train(session, name, seed, training, progress, begun)
     trained = arm.make()
@@ -160,6 +161,7 @@ def _run_one(session: Session, name: str, seed: int, epochs: int) -> Record:
         "arm": name,
         "seed": seed,
         "recipe": asdict(recipe),
+        "data": session.fingerprint,
         "accuracy": progress["curve"][-1]["accuracy"],
         "finish": finish,
         "curve": progress["curve"],
@@ -184,7 +186,7 @@ def _train(session: Session, name: str, seed: int, training: Training, progress:
         progress["epoch_seconds"] = time.perf_counter() - start
         progress["seconds"] = time.perf_counter() - begun
         progress["peak_memory"] = max(filter(None, (progress["peak_memory"], memory.read())), default=None)
-        _save(_checkpoint_file(session, name, seed), training, progress)
+        _save(session, _checkpoint_file(session, name, seed), training, progress)
         session.say(_line(name, seed, curve[-1]))
     session.progress.remove_task(bar)
 
@@ -215,26 +217,26 @@ def _keep_weights(session: Session, name: str, seed: int, model: nn.Module) -> N
         _checkpoint.save(_weights_file(session, name, seed), model.state_dict())
 
 
-def _resume(file: Path, training: Training) -> dict[str, Any]:
+def _resume(session: Session, file: Path, training: Training) -> dict[str, Any]:
     """What is known of a run: of one that was interrupted, or of none."""
     if not file.exists():
         return {"curve": [], "seconds": 0.0, "epoch_seconds": 0.0, "peak_memory": None}
     state = _checkpoint.load(file)
-    if state.get("terms") != _terms(training):
-        raise SystemExit(f"{file}: an interrupted run of another recipe, precision or number of processes; finish it with those, or delete it")
+    if state.get("terms") != _terms(session, training):
+        raise SystemExit(f"{file}: an interrupted run of another recipe, precision, number of processes or data; finish it with those, or delete it")
     training.load_state_dict(state["training"])
     return state["progress"]
 
 
-def _terms(training: Training) -> list[str]:
+def _terms(session: Session, training: Training) -> list[str]:
     """What must not change in the middle of a run."""
-    return [repr(training.recipe), training.accelerator.mixed_precision, f"{training.accelerator.num_processes} processes"]
+    return [repr(training.recipe), session.precision, f"{session.accelerator.num_processes} processes", repr(session.fingerprint)]
 
 
-def _save(file: Path, training: Training, progress: dict[str, Any]) -> None:
+def _save(session: Session, file: Path, training: Training, progress: dict[str, Any]) -> None:
     state = training.state_dict()
     if training.accelerator.is_main_process:
-        _checkpoint.save(file, {"terms": _terms(training), "training": state, "progress": progress})
+        _checkpoint.save(file, {"terms": _terms(session, training), "training": state, "progress": progress})
     training.accelerator.wait_for_everyone()
 
 
