@@ -18,19 +18,52 @@ def twins(norm: str, batch_norm_momentum: float | None = 0.1) -> tuple[Resizer, 
     return plain, recomputed
 
 
+def step(resizer: nn.Module, call: nn.Module, batch: int) -> dict[str, torch.Tensor]:
+    """Everything that a step of training by ``call`` leaves behind."""
+    torch.manual_seed(1)
+    x = torch.rand(batch, 3, 20, 23, dtype=torch.float64, requires_grad=True)
+    out = call(x)
+    out.square().sum().backward()
+    return {"out": out.detach(), "x": x.grad, **{name: p.grad for name, p in resizer.named_parameters()}, **dict(resizer.named_buffers())}
+
+
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("norm", ["batch", "group", "none"])
 @pytest.mark.parametrize("batch", [1, 3, 11])
 def test_output_gradients_and_statistics_are_the_same(norm: str, training: bool, batch: int) -> None:
-    found = []
-    for resizer in twins(norm):
-        resizer.train(training)
-        torch.manual_seed(1)
-        x = torch.rand(batch, 3, 20, 23, dtype=torch.float64, requires_grad=True)
-        out = resizer(x)
-        out.square().sum().backward()
-        found.append({"out": out.detach(), "x": x.grad, **{name: p.grad for name, p in resizer.named_parameters()}, **dict(resizer.named_buffers())})
-    torch.testing.assert_close(found[1], found[0], **CLOSE)
+    plain, recomputed = (resizer.train(training) for resizer in twins(norm))
+    torch.testing.assert_close(step(recomputed, recomputed, batch), step(plain, plain, batch), **CLOSE)
+
+
+@pytest.mark.parametrize("norm", ["batch", "group"])
+def test_compiled_without_a_graph_break_they_are_the_same(norm: str) -> None:
+    torch._dynamo.reset()
+    plain, recomputed = twins(norm)
+    compiled = torch.compile(recomputed, backend="aot_eager", fullgraph=True)
+    for _ in range(2):  # gradients and statistics add up
+        torch.testing.assert_close(step(recomputed, compiled, 3), step(plain, plain, 3), **CLOSE)
+
+
+def saved_bytes(call: nn.Module, x: torch.Tensor) -> int:
+    """What the forward pass keeps for backward, each storage once."""
+    storages = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        call(x)
+    return sum(storages.values())
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_less_is_kept_for_backward(compiled: bool) -> None:
+    torch._dynamo.reset()
+    plain, recomputed = twins("batch")
+    x = torch.rand(8, 3, 40, 46, dtype=torch.float64)
+    call = torch.compile(recomputed, backend="aot_eager") if compiled else recomputed
+    assert saved_bytes(call, x) < saved_bytes(plain, x) / 3
 
 
 def test_cumulative_running_statistics_are_the_same() -> None:

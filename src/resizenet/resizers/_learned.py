@@ -233,8 +233,9 @@ def _called(module: nn.Module, x: Tensor) -> Tensor:
 
 
 def _recomputed(module: nn.Module, x: Tensor) -> Tensor:
-    """Called now and again in backward, where the running statistics have already been updated."""
-    out: Tensor = checkpoint(module, x, use_reentrant=False, context_fn=lambda: (nullcontext(), _frozen_statistics(module)))
+    """Called now and again in backward, where the running statistics have already been updated; torch.compile updates them once by itself."""
+    contexts: dict[str, Any] = {} if torch.compiler.is_compiling() else {"context_fn": lambda: (nullcontext(), _frozen_statistics(module))}
+    out: Tensor = checkpoint(module, x, use_reentrant=False, **contexts)
     return out
 
 
