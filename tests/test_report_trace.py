@@ -6,6 +6,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import torch
@@ -147,7 +148,7 @@ def detector() -> nn.Module:
 
 def test_a_detector_that_cannot_be_traced_still_works() -> None:
     model = detector()
-    with left_alone(model), pytest.raises(rn.ResizenetError, match="FasterRCNN cannot"):
+    with left_alone(model), pytest.raises(rn.UnsupportedModelError, match=r"FasterRCNN cannot be traced on one image without values: .*needs values"):
         rn.report(model, 96)
     assert set(model([torch.rand(3, 96, 96)])[0]) == {"boxes", "labels", "scores"}
 
@@ -236,3 +237,117 @@ def test_a_module_under_two_names_and_a_shared_weight_stay_shared() -> None:
         assert rn.report(model, 8).params == 81 + 3 + 3
     assert model[0] is model[1]
     assert model[0].weight is model[2].weight
+
+
+# --- what can be traced and what cannot
+
+
+class Doing(nn.Module):
+    """A convolution, and something with its output or its module."""
+
+    def __init__(self, then: Callable[[Any, Tensor], object]) -> None:
+        super().__init__()
+        self.conv, self.then = nn.Conv2d(3, 4, 3), then
+        self.mean = torch.full((1, 4, 1, 1), 0.5)
+        self.constants = {"scales": [torch.rand(30, 30)]}
+
+    def forward(self, x: Tensor) -> Any:
+        return self.then(self, self.conv(x))
+
+
+SCALE = torch.full((30,), 0.25)
+TRACED: dict[str, Callable[[Doing, Tensor], object]] = {
+    "a plain tensor": lambda self, x: x - self.mean,
+    "a tensor in a list in a dict": lambda self, x: x * self.constants["scales"][0],
+    "a tensor of the module's file": lambda self, x: x * SCALE,
+    "a tensor made in forward": lambda self, x: x * torch.rand(30, 30) + torch.tensor(0.5),
+    "the values of a tensor made in forward": lambda self, x: x * int(torch.arange(4).sum()),
+    "a tensor made for a device": lambda self, x: x + torch.zeros(30, device="cpu"),
+}
+
+
+@pytest.mark.parametrize("name", TRACED)
+def test_tensors_that_are_neither_parameters_nor_buffers_are_no_obstacle(name: str) -> None:
+    model = nn.Sequential(Doing(TRACED[name]), nn.Identity())
+    with left_alone(model):
+        row = rn.report(model, 32).rows[-1]
+    assert row.channels == model(torch.rand(1, 3, 32, 32)).shape[1]
+    assert (row.output_map, row.receptive_field) == ((30, 30), (3, 3))
+
+
+@pytest.mark.parametrize("indices", [[2, 0], [True, False, True, False]], ids=["indices", "mask"])
+def test_indexing_with_values_is_no_obstacle(indices: list[int]) -> None:
+    model = nn.Sequential(Doing(lambda self, x: x[:, torch.tensor(indices)]), nn.Conv2d(2, 5, 1))
+    assert rn.report(model, 32).macs == 30 * 30 * (4 * 3 * 9 + 2 * 5)
+
+
+UNTRACED: dict[str, tuple[Callable[[Doing, Tensor], object], str]] = {
+    "a branch": (lambda self, x: x if x.max() > 1 else -x, "aten._local_scalar_dense needs values"),
+    "a number": (lambda self, x: x * x.max().item(), "aten._local_scalar_dense needs values"),
+    "a comparison": (lambda self, x: x if torch.equal(x, x) else -x, "aten.equal needs values"),
+    "a mask": (lambda self, x: x[x > 0], "aten.index needs values"),
+    "indices": (lambda self, x: x.nonzero(), "aten.nonzero needs values"),
+    "another device": (lambda self, x: x.cpu(), "NotImplementedError: Cannot copy out of meta tensor; no data!"),
+    "NumPy": (lambda self, x: x.numpy(), "TypeError: can't convert meta device type tensor to numpy"),
+    "a list": (lambda self, x: x.tolist(), "NotImplementedError: Cannot copy out of meta tensor; no data!"),
+    "a missing argument": (lambda self, x, y: x, "TypeError: .* missing 1 required positional argument: 'y'"),
+    "a dict": (lambda self, x: x["image"], "IndexError: too many indices for tensor of dimension 4"),
+    "a key": (lambda self, x: {}["image"], "KeyError: 'image'"),
+    "an attribute": (lambda self, x: x.image, "AttributeError: 'Tensor' object has no attribute 'image'"),
+    "no forward": (lambda self, x: nn.ModuleList()(x), 'NotImplementedError: Module \\[ModuleList\\] is missing the required "forward" function'),
+}
+
+
+@pytest.mark.parametrize("name", UNTRACED)
+def test_what_cannot_be_traced_is_said_with_the_reason_in_one_line(name: str) -> None:
+    then, reason = UNTRACED[name]
+    model = Doing(then)
+    with left_alone(model), pytest.raises(rn.UnsupportedModelError, match=f"^report: Doing cannot be traced on one image without values: .*{reason}") as caught:
+        rn.report(model, 32)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_a_forward_calls_beyond_its_model_is_not_traced() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+    plain = model.forward
+    model.forward = lambda x: plain(x)
+    with left_alone(model), pytest.raises(rn.UnsupportedModelError, match="a forward that was replaced calls the model instead of its copy"):
+        rn.report(model, 32)
+
+
+def test_a_lazy_module_is_to_be_called_first() -> None:
+    model = nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d())
+    with pytest.raises(
+        rn.UnsupportedModelError, match=r"^report: Sequential has lazy modules, whose weights have no shape before the first call; call it once$"
+    ):
+        rn.report(model, 32)
+    assert rn.report(called(model, 9), 32).rows[0].channels == 4
+
+
+def test_a_quantised_model_is_refused() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's, that there are newer ways
+        model = torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.Flatten(), nn.Linear(27, 2)), {nn.Linear}, dtype=torch.qint8)
+        with pytest.raises(rn.UnsupportedModelError, match=r"^report: Sequential cannot be traced .*quantized::linear_dynamic"):
+            rn.report(model, 3)
+        assert model(torch.rand(1, 3, 3, 3)).shape == (1, 2)
+
+
+@pytest.mark.parametrize("module", [nn.Conv2d(3, 4, 9), nn.Conv2d(4, 4, 3), nn.Sequential(nn.Flatten(), nn.Linear(100, 2)), nn.ReflectionPad2d(8)], ids=str)
+def test_an_image_that_does_not_fit_is_a_shape_error(module: nn.Module) -> None:
+    with pytest.raises(rn.ShapeError, match=r"^report: .* cannot take an image of \(3, 7, 8\): "):
+        rn.report(nn.Sequential(module), (7, 8))
+
+
+def test_a_wrapper_for_several_devices_is_looked_through() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+    assert rn.report(nn.DataParallel(model), 32) == rn.report(model, 32)
+
+
+def test_a_wrapper_for_several_processes_is_looked_through() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    try:
+        assert rn.report(nn.parallel.DistributedDataParallel(model), 32) == rn.report(model, 32)
+    finally:
+        torch.distributed.destroy_process_group()

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from ._known import Known
 from ._layout import Layout
@@ -21,6 +21,8 @@ _MAKES_NEW = {
     *(aten.new_zeros, aten.new_ones, aten.new_empty, aten.new_full, aten.new_empty_strided),
     *(aten.zeros_like, aten.ones_like, aten.empty_like, aten.full_like, aten.rand_like, aten.randn_like),
 }
+_NEEDS_VALUES = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
+_INDEXING = {aten.index, aten.index_put, aten.index_put_}  # by masks with values, too, which they need
 
 
 class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves its hook untyped
@@ -32,8 +34,14 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch lea
         self.known[image] = Layout.image(image.shape)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
         op = func.overloadpacket
+        args, kwargs = _on_meta(op, args, kwargs or {})
+        try:
+            out = func(*args, **kwargs)
+        except RuntimeError as error:
+            if _NEEDS_VALUES.isdisjoint(func.tags):
+                raise
+            raise NotImplementedError(f"{op} needs values") from error
         if not self.known.among((args, kwargs)) or op in _MAKES_NEW:
             return out
         if op in PARTS:
@@ -45,6 +53,12 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch lea
                 layout = rule(self.known, args, tensor)
                 self.known[tensor] = layout if layout.shape == tuple(tensor.shape) else Layout.lost(tensor.shape, layout.reach)
         return out
+
+
+def _on_meta(op: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
+    """Tensors that meet one on meta lose their values: constants that a forward makes or holds."""
+    meet = any(isinstance(leaf, Tensor) and leaf.is_meta for leaf in tree_leaves((args, kwargs)))
+    return tree_map_only(Tensor, lambda tensor: tensor.to("meta"), (args, kwargs)) if meet and op not in _INDEXING else (args, kwargs)
 
 
 def _is_pointwise(func: Any) -> bool:

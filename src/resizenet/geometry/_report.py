@@ -130,14 +130,15 @@ def report(model: nn.Module, input_size: Size, *, in_channels: int = 3) -> Geome
     pool.
 
     Args:
-        model: any module that maps (B, in_channels, H, W) to anything.
+        model: any module that maps (B, in_channels, H, W) to anything; of a ``DataParallel`` or ``DistributedDataParallel``, the module in it.
         input_size: (height, width) in pixels, or one int for a square.
         in_channels: channels of the image.
 
     Raises:
         SizeError, ArgumentError: an argument outside its range.
         ShapeError: the model cannot take an image of this size; the message has the model's own error.
-        UnsupportedModelError: the model cannot be copied, or has a scripted module.
+        UnsupportedModelError: the model cannot be traced without values: what it does depends on the image's content, as in a detector, it
+            is scripted or quantised, has lazy modules that were never called, cannot be deep-copied, or takes something else than an image.
 
     Example:
         >>> import torchvision
@@ -162,6 +163,7 @@ def report(model: nn.Module, input_size: Size, *, in_channels: int = 3) -> Geome
     """
     size = parse_size(input_size, argument="input_size")
     check_positive("in_channels", in_channels)
+    model = model.module if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel) else model
     traced = trace(model, in_channels, size)
     params = sum(p.numel() for p in model.parameters())
     stem = stem_of(traced)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
@@ -32,11 +33,13 @@ def skeleton(model: nn.Module) -> nn.Module:
     """The copy, in eval mode and without hooks, except for those that make weights.
 
     Raises:
-        UnsupportedModelError: the model cannot be copied.
+        UnsupportedModelError: the model cannot be copied, or its tensors have no shape yet.
     """
     name = type(model).__name__
     if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
         raise UnsupportedModelError(f"report: {name} is or has a scripted module, which cannot be looked into; report the module that it was made from")
+    if any(map(is_lazy, [*model.parameters(), *model.buffers()])):
+        raise UnsupportedModelError(f"report: {name} has lazy modules, whose weights have no shape before the first call; call it once")
     try:
         with _WithoutValues():
             copied = copy.deepcopy(model, _replaced(model))

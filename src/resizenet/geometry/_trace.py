@@ -8,10 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.hooks import RemovableHandle
 
-from .._errors import ShapeError
+from .._errors import ShapeError, UnsupportedModelError
 from ._follow import Follower
 from ._known import Window
 from ._layout import Layout, Reach
@@ -124,7 +126,7 @@ def trace(model: nn.Module, in_channels: int, size: tuple[int, int]) -> Trace:
 
     Raises:
         ShapeError: the model cannot take an image of this size.
-        UnsupportedModelError: the model cannot be copied.
+        UnsupportedModelError: the model cannot be copied, or not be run on one image without values.
     """
     copied = skeleton(model)
     dtype = next((p.dtype for p in model.parameters()), torch.get_default_dtype())
@@ -133,10 +135,14 @@ def trace(model: nn.Module, in_channels: int, size: tuple[int, int]) -> Trace:
     recorder = _Recorder(copied, follower)
     counter = FlopCounterMode(display=False)
     try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad(), counter, follower:
+        with torch.random.fork_rng(devices=[]), torch.no_grad(), _refusing(model), counter, follower:
             copied(image)
+    except NotImplementedError as error:  # a RuntimeError, but not of a shape
+        raise _untraceable(model, error) from error
     except (AssertionError, RuntimeError, ValueError) as error:
         raise ShapeError(f"report: {type(model).__name__} cannot take an image of ({in_channels}, {size[0]}, {size[1]}): {error}") from error
+    except Exception as error:
+        raise _untraceable(model, error) from error
     macs = {path.partition(".")[2]: sum(flops.values()) // 2 for path, flops in counter.get_flop_counts().items()}
     inside = _by_module(follower.known.windows)
     modules = dict(model.named_modules())
@@ -147,6 +153,22 @@ def trace(model: nn.Module, in_channels: int, size: tuple[int, int]) -> Trace:
         single_value_norms=tuple(name for name, call in recorder.calls.items() if call.single_value),
         classifier=next((name for name in reversed(recorder.calls) if isinstance(modules[name], nn.Linear)), None),
     )
+
+
+def _refusing(model: nn.Module) -> RemovableHandle:
+    """Modules of the model itself, which a function that was put in the place of a forward may hold, are not called for a while."""
+    own = set(model.modules())
+
+    def refuse(module: nn.Module, args: Any) -> None:
+        if module in own:
+            raise NotImplementedError("a forward that was replaced calls the model instead of its copy")
+
+    return register_module_forward_pre_hook(refuse)
+
+
+def _untraceable(model: nn.Module, error: Exception) -> UnsupportedModelError:
+    reason = str(error).partition("\n")[0]
+    return UnsupportedModelError(f"report: {type(model).__name__} cannot be traced on one image without values: {type(error).__name__}: {reason}")
 
 
 def _by_module(windows: list[Window]) -> dict[str, list[Window]]:
