@@ -51,6 +51,9 @@ FIXED = [  # nothing to train
     Case("fixed bicubic", lambda: rn.FixedResizer(SIZE, interpolation="bicubic", antialias=False)),
     Case("fixed upwards", lambda: rn.FixedResizer((23, 29), interpolation="bicubic")),
     Case("fused", lambda: rn.Resizer(SIZE, channels=5, num_blocks=2).fuse()),
+    Case("fused with groups", lambda: rn.Resizer(SIZE, channels=4, norm="group", out_channels=2).fuse()),
+    Case("fused linear", lambda: rn.LinearResizer(SIZE).fuse()),
+    Case("fused linear, one convolution", lambda: rn.LinearResizer(SIZE).fuse(), (3, 14, 22)),
 ]
 LEARNED = [
     Case("linear", lambda: rn.LinearResizer(SIZE)),

@@ -111,7 +111,7 @@ class LinearResizer(LearnedResizer):
         bias: Tensor = self.conv.bias  # type: ignore[assignment]  # bias=True in the constructor
         fixed, learned = F.conv2d(x, joint_weight, stride=self.oversample, padding=margin).chunk(2, 1)
         inside = [_share_inside(taps, length, self.oversample) for length in size]
-        return torch.addcdiv(learned + bias[:, None, None], fixed, (inside[0][:, None] * inside[1]).to(fixed.dtype))
+        return torch.addcdiv(learned + bias[:, None, None].to(learned.dtype), fixed, (inside[0][:, None] * inside[1]).to(fixed.dtype))
 
 
 def _share_inside(taps: Tensor, length: int, stride: int) -> Tensor:
