@@ -201,6 +201,7 @@ def write_record(results: Path, folder: str, arm: str, seed: int, accuracy: floa
         "accuracy": accuracy,
         "curve": [{"epoch": epoch, "loss": 1.0, "accuracy": accuracy and accuracy - 5 * (2 - epoch), "seconds": 1.0} for epoch in (1, 2)],
         "finish": {},
+        "seconds": 2.5,
         "images_per_second": 1500.0,
         "macs": 1_000_000 * (1 + len(arm)),
         "params": 12_345,
@@ -303,6 +304,19 @@ def test_other_schemas_and_broken_files_are_one_line(results: Path) -> None:
             load("resnet50_fix", results)
     with pytest.raises(SystemExit, match="no results yet"):
         load("shape", results)
+
+
+def test_a_record_that_lacks_what_every_record_has_is_one_line(results: Path) -> None:
+    file = next((results / "resnet50_fix").glob("*.json"))
+    whole = json.loads(file.read_text())
+    file.write_text(json.dumps({"schema": 1}))
+    with pytest.raises(SystemExit, match=r"\.json: a result without command, arm, seed, recipe, accuracy, curve, ") as error:
+        load("resnet50_fix", results)
+    assert "\n" not in str(error.value)
+    for key in ("arm", "curve", "seconds"):
+        file.write_text(json.dumps({name: value for name, value in whole.items() if name != key}))
+        with pytest.raises(SystemExit, match=rf"\.json: a result without {key}; "):
+            load("resnet50_fix", results)
 
 
 def write_every_experiment(results: Path, *, diverged: bool = False) -> None:

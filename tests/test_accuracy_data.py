@@ -1,6 +1,8 @@
 """The accuracy harness's images: crops in batch, and data that is whole, broken or missing."""
 
 import pickle
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -92,16 +94,22 @@ def test_an_npz_becomes_tensors(tmp_path: Path) -> None:
     assert data.y_test.tolist() == [0, 1, 2, 3]
 
 
-def test_the_folder_of_batches_becomes_the_same_tensors(tmp_path: Path) -> None:
+def write_batches(path: Path) -> Path:
+    """The ten images of either part as the folder has them; the folder."""
     values = arrays(10)
-    folder = tmp_path / "cifar-10-batches-py"
+    folder = path / "cifar-10-batches-py"
     folder.mkdir()
     for i in range(5):
         part = slice(2 * i, 2 * i + 2)
         batch = {b"data": values["x_train"][part].transpose(0, 3, 1, 2).reshape(2, -1), b"labels": values["y_train"][part].tolist()}
         (folder / f"data_batch_{i + 1}").write_bytes(pickle.dumps(batch))
     (folder / "test_batch").write_bytes(pickle.dumps({b"data": values["x_test"].transpose(0, 3, 1, 2).reshape(10, -1), b"labels": values["y_test"].tolist()}))
-    np.savez(tmp_path / "data.npz", **values)
+    return folder
+
+
+def test_the_folder_of_batches_becomes_the_same_tensors(tmp_path: Path) -> None:
+    write_batches(tmp_path)
+    np.savez(tmp_path / "data.npz", **arrays(10))
     for one, other in zip(vars(load_cifar10(tmp_path)).values(), vars(load_cifar10(tmp_path / "data.npz")).values(), strict=True):
         assert torch.equal(torch.as_tensor(one), torch.as_tensor(other))
 
@@ -157,6 +165,65 @@ def test_broken_data_is_one_line(tmp_path: Path, case: str) -> None:
     with pytest.raises(SystemExit, match=r"not CIFAR-10 as an \.npz or a cifar-10-batches-py folder") as error:
         load_cifar10(broken(tmp_path, case))
     assert "\n" not in str(error.value)
+
+
+BATCHES = {
+    "a pixel is missing": ({b"data": np.zeros((2, 3071), np.uint8)}, r"data of uint8 \(2, 3071\), expected uint8 \(N, 3072\)"),
+    "one dimension": ({b"data": np.zeros(3072, np.uint8)}, r"data of uint8 \(3072,\), expected"),
+    "floats": ({b"data": np.zeros((2, 3072))}, r"data of float64 \(2, 3072\), expected"),
+    "a list": ({b"data": [[0] * 3072] * 2}, "data of list, expected"),
+    "no data": ({}, "data of NoneType, expected"),
+}
+
+
+@pytest.mark.parametrize("file", ["data_batch_3", "test_batch"])
+@pytest.mark.parametrize("case", BATCHES)
+def test_a_batch_of_another_shape_is_one_line_that_names_it(tmp_path: Path, case: str, file: str) -> None:
+    batch, message = BATCHES[case]
+    (write_batches(tmp_path) / file).write_bytes(pickle.dumps({b"labels": [0, 1], **batch}))
+    with pytest.raises(SystemExit, match=rf"not CIFAR-10 as .* \(ValueError: {file}: {message}") as error:
+        load_cifar10(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+class Call:
+    """What pickle calls when it loads this."""
+
+    def __init__(self, function: Callable[..., object], *arguments: object) -> None:
+        self.call = function, arguments
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return self.call
+
+
+UNPICKLED = {
+    "ModuleNotFoundError": b"cnowhere\nthing\n.",
+    "AttributeError": b"cbuiltins\nnowhere\n.",
+    "MemoryError": pickle.dumps(Call(bytearray, sys.maxsize)),
+    "OverflowError": pickle.dumps(Call(bytearray, 2 * sys.maxsize)),
+    "SyntaxError": pickle.dumps(Call(compile, "1 +", "two\nlines", "eval")),
+    "ZeroDivisionError": pickle.dumps(Call(divmod, 1, 0)),
+}
+
+
+@pytest.mark.parametrize("error", UNPICKLED)
+def test_whatever_unpickling_raises_is_one_line(tmp_path: Path, error: str) -> None:
+    (write_batches(tmp_path) / "data_batch_2").write_bytes(UNPICKLED[error])
+    with pytest.raises(SystemExit, match=rf"not CIFAR-10 as .* \({error}: ") as raised:
+        load_cifar10(tmp_path)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("offset", "value", "error"), [(8, 1, "RuntimeError"), (10, 99, "NotImplementedError")])
+def test_an_archive_that_says_it_is_encrypted_or_of_an_unknown_method_is_one_line(tmp_path: Path, offset: int, value: int, error: str) -> None:
+    file = tmp_path / "data.npz"
+    np.savez(file, **arrays())
+    content = bytearray(file.read_bytes())
+    content[content.index(b"PK\x01\x02") + offset] = value  # in the entry of the first file, APPNOTE.TXT 4.3.12
+    file.write_bytes(content)
+    with pytest.raises(SystemExit, match=rf"not CIFAR-10 as .* \({error}: ") as raised:
+        load_cifar10(file)
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize("case", ["missing", "no classes", "a broken image", "other classes in val"])

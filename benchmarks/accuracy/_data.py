@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pickle
-import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -63,8 +63,9 @@ def load_cifar10(path: Path) -> ImageData:
     try:
         arrays = _from_folder(path) if path.is_dir() else _from_npz(path)
         train, test = (_checked(arrays[f"x_{part}"], arrays[f"y_{part}"]) for part in ("train", "test"))
-    except (OSError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile, zlib.error) as error:
-        raise SystemExit(f"{path}: not CIFAR-10 as an .npz or a cifar-10-batches-py folder ({type(error).__name__}: {error})") from None
+    except Exception as error:  # on a broken file pickle and zipfile raise whatever they stumble on
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise SystemExit(f"{path}: not CIFAR-10 as an .npz or a cifar-10-batches-py folder ({reason})") from None
     return ImageData(*train, *test)
 
 
@@ -79,9 +80,11 @@ def _from_npz(path: Path) -> Mapping[str, np.ndarray]:
 def _from_folder(path: Path) -> Mapping[str, np.ndarray]:
     folder = path if (path / "test_batch").is_file() else path / "cifar-10-batches-py"
 
-    def read(name: str) -> dict[bytes, object]:
+    def read(name: str) -> dict[bytes, Any]:
         with (folder / name).open("rb") as file:
-            return pickle.load(file, encoding="bytes")
+            batch = pickle.load(file, encoding="bytes")
+        _check_rows(name, batch.get(b"data"))
+        return batch
 
     train, test = [read(f"data_batch_{i}") for i in range(1, 6)], read("test_batch")
     as_images = "n (c h w) -> n h w c"
@@ -91,6 +94,13 @@ def _from_folder(path: Path) -> Mapping[str, np.ndarray]:
         "x_test": rearrange(test[b"data"], as_images, c=3, h=32),
         "y_test": np.array(test[b"labels"]),
     }
+
+
+def _check_rows(name: str, rows: object) -> None:
+    is_array = isinstance(rows, np.ndarray)
+    if not is_array or rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != 3 * 32 * 32:
+        found = f"{rows.dtype} {rows.shape}" if is_array else type(rows).__name__
+        raise ValueError(f"{name}: data of {found}, expected uint8 (N, 3072)")
 
 
 def _checked(images: np.ndarray, labels: np.ndarray) -> tuple[Tensor, Tensor]:

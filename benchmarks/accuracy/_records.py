@@ -10,6 +10,7 @@ from typing import Any
 RESULTS = Path(__file__).parents[1] / "results" / "accuracy"
 # Records of the first harness lack "small", "finish", "peak_memory_bytes", "processes", "compiled", older ones "data"; those without "precision" are of bf16.
 SCHEMA = 1
+_REQUIRED = ("command", "arm", "seed", "recipe", "accuracy", "curve", "seconds", "images_per_second", "macs", "params", "device", "versions", "date")
 
 Record = dict[str, Any]
 
@@ -18,7 +19,7 @@ def read_record(file: Path) -> Record:
     """One record.
 
     Raises:
-        SystemExit: with one line for a file that is not a record, or one of another schema.
+        SystemExit: with one line for a file that is not a record, one of another schema, or one that lacks what every record has.
     """
     try:
         record = json.loads(file.read_text())
@@ -27,6 +28,9 @@ def read_record(file: Path) -> Record:
     schema = record.get("schema") if isinstance(record, dict) else None
     if schema != SCHEMA:
         raise SystemExit(f"{file}: schema {schema!r} where {SCHEMA} is expected; run it again")
+    missing = [key for key in _REQUIRED if key not in record]
+    if missing:
+        raise SystemExit(f"{file}: a result without {', '.join(missing)}; run it again")
     return record
 
 
