@@ -147,6 +147,15 @@ def test_resizers_keep_the_memory_format(case: Case, layout: torch.memory_format
     assert run(case.module(), case.batch().contiguous(memory_format=layout)).is_contiguous(memory_format=layout)
 
 
+@each(*RESIZERS)
+@pytest.mark.parametrize("training", [True, False])
+def test_resizers_with_weights_in_channels_last_return_it(case: Case, training: bool) -> None:
+    module = case.module().to(memory_format=torch.channels_last).train(training)
+    weighty = isinstance(module, (rn.Resizer, rn.LinearResizer))  # the others have no filters of a resizer's own, or made them by fuse()
+    layout = torch.channels_last if weighty else torch.contiguous_format
+    assert run(module, case.batch()).is_contiguous(memory_format=layout)
+
+
 @each(*MODULES)
 def test_the_device_stays(case: Case) -> None:
     assert run(case.module().to("meta"), case.batch().to("meta")).device.type == "meta"

@@ -117,6 +117,13 @@ def test_a_fused_resizer_keeps_the_memory_format(memory_format: torch.memory_for
     assert Resizer((7, 11)).fuse()(x).is_contiguous(memory_format=memory_format)
 
 
+@pytest.mark.parametrize("make", [Resizer, LinearResizer], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("before", [(14, 22), (13, 19)])
+def test_fused_from_weights_in_channels_last_the_result_is_in_channels_last(make: type[nn.Module], before: tuple[int, int]) -> None:
+    fused = make((7, 11)).to(memory_format=torch.channels_last).fuse()
+    assert fused(torch.rand(2, 3, *before)).is_contiguous(memory_format=torch.channels_last)
+
+
 EXACT_RATIOS = {
     "defaults": {},
     "2x2 mean": {"antialias": False},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import torch
 from torch import Tensor, nn
 
 from .._errors import DtypeError, ShapeError, check_choice, check_positive
@@ -32,7 +33,8 @@ class BaseResizer(nn.Module):
             size: (height, width) in pixels, or one int for a square.
 
         Returns:
-            (B, C', height, width), in the dtype, device and memory format of ``x``; under autocast, in autocast's dtype.
+            (B, C', height, width), in the dtype and device of ``x``, or under autocast in autocast's dtype; in channels_last where ``x`` or
+            the resizer's weights are, otherwise contiguous.
 
         Raises:
             SizeError: a size that is not positive or not whole.
@@ -89,6 +91,11 @@ class LearnedResizer(BaseResizer):
     def _plain(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         skip: Tensor = self.skip(super()._plain(x, size))
         return skip
+
+
+def in_channels_last(weight: Tensor) -> bool:
+    """Whether the filters are in channels_last and not, as 1x1 ones can be, in either memory format."""
+    return weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()
 
 
 def check_floating(module: nn.Module, x: Tensor) -> None:

@@ -15,7 +15,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .._errors import ArgumentError, UnsupportedModelError, check_choice
 from ..kernels import Halving, agrees, computing_dtype, objection_to_network, pattern
-from ._base import LearnedResizer
+from ._base import LearnedResizer, in_channels_last
 from ._learned import KERNELS, Resizer, resize_features
 
 # On a CPU the features of so many bytes stay in the cache between one operation and the next.
@@ -29,6 +29,8 @@ class FusedResizer(LearnedResizer):
     affine map behind the resize, which commutes with it because the weights of a resize sum to 1. GroupNorms stay, but the one
     before the resize keeps only its statistics there. The last convolution, whose few channels leave matrix units idle, makes four
     neighbouring pixels at once. On a CPU the images go through in chunks that fit the cache.
+
+    Its own weights are always in channels_last; the result is so where ``x`` or the weights of the resizer are.
 
     Args:
         resizer: copied; its mode does not matter.
@@ -49,6 +51,7 @@ class FusedResizer(LearnedResizer):
             antialias=resizer.antialias,
         )
         resizer = copy.deepcopy(resizer).eval()
+        self.channels_last = in_channels_last(resizer.tail.weight)
         self.channels = resizer.tail.in_channels
         self.skip = resizer.skip
         self.head = resizer.head
@@ -92,7 +95,7 @@ class FusedResizer(LearnedResizer):
         if self.halving is not None:
             objection = self.halving.objection(x, size)
             if objection is None and (self.kernels == "always" or self._kernels_agree(x)):
-                return self.halving(x)  # type: ignore[no-any-return]
+                return self._in_format(self.halving(x), x)
             if self.kernels == "always":
                 raise ArgumentError(f"kernels='always' is not for this call: {objection}")
         if x.device.type == "cpu" and not torch.compiler.is_compiling():
@@ -114,6 +117,12 @@ class FusedResizer(LearnedResizer):
         for block in self.blocks:
             z = block(z).add_(z)
         out: Tensor = self.tail(self.merge(z).add_(b)).add_(self._plain(x, size))
+        return self._in_format(out, x)
+
+    def _in_format(self, out: Tensor, x: Tensor) -> Tensor:
+        """The result of ``x`` in its memory format, or in channels_last where the resizer's weights were."""
+        if self.channels_last:
+            return out.contiguous(memory_format=torch.channels_last)
         return out.contiguous() if x.is_contiguous() else out
 
 

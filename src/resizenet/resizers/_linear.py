@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from .._errors import ArgumentError, check_positive
 from .._sizes import Size
 from ..functional import resize, resize_matrix
-from ._base import LearnedResizer
+from ._base import LearnedResizer, in_channels_last
 
 
 class LinearResizer(LearnedResizer):
@@ -96,14 +96,15 @@ class LinearResizer(LearnedResizer):
         mix = torch.eye(self.in_channels).to(learned) if isinstance(self.skip, nn.Identity) else self.skip.weight.detach()[:, :, 0, 0]
         fixed = einsum(mix, taps, taps, "o i, h, w -> o i h w")
         width = max(fixed.shape[-1], learned.shape[-1])
-        return torch.cat([F.pad(filters, [(width - filters.shape[-1]) // 2] * 4) for filters in (fixed, learned)])
+        joint = torch.cat([F.pad(filters, [(width - filters.shape[-1]) // 2] * 4) for filters in (fixed, learned)])
+        return joint.contiguous(memory_format=torch.channels_last if in_channels_last(learned) else torch.contiguous_format)
 
     def _forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         finer = (self.oversample * size[0], self.oversample * size[1])
         if self.taps is not None and self.joint_weight is not None and (x.shape[2], x.shape[3]) == finer:
             return self._forward_jointly(x, size, self.taps, self.joint_weight)
         residual: Tensor = self.conv(resize(x, finer, interpolation=self.interpolation, antialias=self.antialias))
-        return self._plain(x, size) + residual
+        return residual + self._plain(x, size)  # in the memory format of the first
 
     def _forward_jointly(self, x: Tensor, size: tuple[int, int], taps: Tensor, joint_weight: Tensor) -> Tensor:
         """Both filters at once; the fixed one is renormalised where its window leaves the image, as in ``functional.resize``."""
