@@ -251,6 +251,7 @@ class Slide:
 
 
 slides = st.builds(Slide, st.integers(1, 12), st.integers(1, 7), st.integers(1, 4), st.integers(0, 6), st.integers(1, 3)).filter(lambda s: s.after > 0)
+added_ends = st.tuples(st.integers(0, 5), st.integers(0, 5))  # lines of padding before and behind a map
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Receptive-field arithmetic along one axis, in plain numbers."""
+"""Receptive-field and padding arithmetic along one axis, in plain numbers."""
 
 from __future__ import annotations
 
@@ -36,3 +36,16 @@ class Field:
     def union(self, other: Field) -> Field:
         """The field of a sum or a concatenation."""
         return Field(min(self.first, other.first), max(self.last, other.last))
+
+
+@dataclass(frozen=True)
+class Margin:
+    """How many of a map's lines along one axis, the first and the last, are padding of the model's own; ``copies``: of lines of the map."""
+
+    first: int = 0
+    last: int = 0
+    copies: bool = False
+
+    def crop(self, start: int, length: int, before: int) -> Margin:
+        """Of ``length`` of ``before`` lines, from ``start`` on; what lies outside is padding."""
+        return Margin(max(0, self.first - start), max(0, self.last + start + length - before), self.copies)

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
+from ._field import Margin
 from ._layout import Layout
 
 
@@ -22,6 +23,7 @@ class Window:
         before: size of the map that the window slides over.
         after: size of the map that comes out.
         kernel, stride, padding, dilation: in cells of the map before.
+        margins: padding among the cells of the map before, of the model's own.
     """
 
     module: str
@@ -32,6 +34,13 @@ class Window:
     stride: tuple[int, int]
     padding: tuple[int, int]
     dilation: tuple[int, int]
+    margins: tuple[Margin, Margin]
+
+    @property
+    def map(self) -> tuple[int, int]:
+        """Size of the map before, without padding."""
+        down, across = (side - margin.first - margin.last for side, margin in zip(self.before, self.margins, strict=True))
+        return down, across
 
 
 class Known:

@@ -13,7 +13,7 @@ from enum import IntEnum
 from functools import reduce
 from math import prod
 
-from ._field import Field
+from ._field import Field, Margin
 
 DOWN, ACROSS = 0, 1
 UNORDERED = 2  # cells in no order that can be told, such as tokens behind a class token
@@ -53,6 +53,11 @@ def _axes(dim: Dim) -> set[int]:
     return {run.axis for run in dim if run.axis is not None}
 
 
+def _lines(dims: Iterable[Dim]) -> set[Run]:
+    """The runs along the image."""
+    return {run for dim in dims for run in dim if run.axis is not None}
+
+
 def _core(dim: Dim) -> Dim:
     """Without runs of 1 that are not the map's."""
     return tuple(run for run in dim if run.size > 1 or run.axis is not None) or (Run(1),)
@@ -72,11 +77,12 @@ def _merged(runs: Iterable[Run]) -> Dim:
 
 @dataclass(frozen=True)
 class Layout:
-    """The runs of every dimension, what the first cell sees (None: not known, and no step is), and the reach."""
+    """The runs of every dimension, what the first cell sees (None: not known, and no step is), the reach, and (vertical, horizontal) padding."""
 
     dims: tuple[Dim, ...]
     fields: Fields | None
     reach: Reach = Reach.WINDOW
+    margins: tuple[Margin, Margin] = (Margin(), Margin())
 
     @classmethod
     def lost(cls, shape: Sequence[int], reach: Reach = Reach.UNKNOWN) -> Layout:
@@ -107,6 +113,9 @@ class Layout:
             return replace(self, fields=None)
         return replace(self, fields=(field, self.fields[1]) if axis == DOWN else (self.fields[0], field))
 
+    def _with_margin(self, axis: int, margin: Margin) -> Layout:
+        return replace(self, margins=(margin, self.margins[1]) if axis == DOWN else (self.margins[0], margin))
+
     # --- dimensions moved, split and merged
 
     def permute(self, order: Sequence[int]) -> Layout:
@@ -136,7 +145,8 @@ class Layout:
             dims.append(dim)
         if dims:  # what is left are ones
             dims[-1] = _merged([*dims[-1], *(run for run in queue if run.axis is not None)])
-        return replace(self, dims=tuple(dims))
+        same_cells = _lines(dims) == _lines(self.dims)
+        return replace(self, dims=tuple(dims), margins=self.margins if same_cells else (Margin(), Margin()))
 
     def expand(self, shape: Sequence[int]) -> Layout:
         """Dimensions of 1 repeated, new ones in front."""
@@ -145,8 +155,8 @@ class Layout:
 
     # --- cells left out, merged and mixed
 
-    def crop(self, position: int, start: int, length: int, *, step: int = 1) -> Layout:
-        """``length`` indices of a dimension from ``start`` on, or from before it where negative."""
+    def crop(self, position: int, start: int, length: int, *, step: int = 1, copies: bool = False) -> Layout:
+        """``length`` indices of a dimension from ``start`` on, or from before it where negative; beyond it is padding, or ``copies`` of cells."""
         if start == 0 and length == self.shape[position]:
             return self
         dim = _core(self.dims[position])
@@ -156,6 +166,8 @@ class Layout:
         run = dim[0]
         assert run.axis is not None
         moved = self._with_field(run.axis, self.fields[run.axis].shift(start * run.step) if self.fields else None)
+        margin = self.margins[run.axis].crop(start, length, run.size) if step == 1 else Margin()
+        moved = moved._with_margin(run.axis, replace(margin, copies=margin.copies or copies))
         return moved.put(position, (Run(length, run.axis, run.step * step),))
 
     def slide(self, windows: Sequence[tuple[int, int, int, int]], shape: Sequence[int], *, merge_channels: bool = False) -> Layout:
@@ -170,6 +182,8 @@ class Layout:
             if len(dim) > 1 or run.axis == UNORDERED or (run.axis is not None and self.axes([0])):
                 return Layout.lost(shape, layout.reach)
             step = run.step * stride
+            if run.axis is not None:
+                layout = layout._with_margin(run.axis, Margin())
             if run.axis is not None and layout.fields:
                 layout = layout._with_field(run.axis, layout.fields[run.axis].slide(kernel, padding, dilation, stride=run.step))
             layout = layout.put(d, (Run(shape[d], run.axis, step),))
@@ -276,6 +290,10 @@ class Layout:
         for d in range(len(self.dims)):
             layout = layout.absorb_channels(d)
         return layout.fields
+
+    def margin(self, position: int) -> Margin:
+        """The padding among a dimension's cells."""
+        return next((self.margins[axis] for axis in self.axes([position]) if axis in (DOWN, ACROSS)), Margin())
 
     def _run(self, place: Sequence[int], axis: int) -> Run:
         return next(run for d in place for run in self.dims[d] if run.axis == axis)

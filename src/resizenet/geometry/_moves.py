@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -132,12 +133,12 @@ def _stack(known: Known, args: Sequence[Any], out: Tensor) -> Layout:
     return union(known.among(args[0]), shape).insert(d, (Run(out.shape[d]),))
 
 
-def _pad(known: Known, args: Sequence[Any], out: Tensor) -> Layout:
+def _pad(known: Known, args: Sequence[Any], out: Tensor, *, copies: bool = False) -> Layout:
     layout = known[args[0]]
     for i, before in enumerate(args[1][::2]):
         d = out.ndim - 1 - i
         if before or args[1][2 * i + 1]:
-            layout = layout.crop(d, -before, out.shape[d])
+            layout = layout.crop(d, -before, out.shape[d], copies=copies)
     return layout
 
 
@@ -155,7 +156,8 @@ MOVES: dict[Any, Rule] = {
     **dict.fromkeys((aten.mul, aten.mul_, aten.div, aten.div_, aten.addcmul), _product),
     **dict.fromkeys((aten.clone, aten._to_copy, aten.alias, aten.detach, aten.copy_, aten.lift_fresh), cellwise),
     **dict.fromkeys((aten.hardswish, aten.hardswish_, aten._prelu_kernel, aten.native_dropout, aten.as_strided_, aten.channel_shuffle), cellwise),
-    **dict.fromkeys((aten.constant_pad_nd, aten.reflection_pad2d, aten.replication_pad2d), _pad),
+    **dict.fromkeys((aten.reflection_pad2d, aten.replication_pad2d), partial(_pad, copies=True)),
+    aten.constant_pad_nd: _pad,
     aten.permute: _permute,
     aten.expand: _expand,
     aten.roll: _roll,

@@ -27,8 +27,9 @@ def _slid(known: Known, x: Tensor, out: Tensor, weight: Tensor | None, *window: 
     """``window``: kernel, stride, padding and dilation, each an int or a pair."""
     kernel, stride, padding, dilation = (_pair(value) for value in window)
     before, after = ((t.shape[-2], t.shape[-1]) for t in (x, out))
-    known.windows.append(Window(known.module, weight, before, after, kernel, stride, padding, dilation))
     layout = known[x]
+    margins = layout.margin(-2), layout.margin(-1)
+    known.windows.append(Window(known.module, weight, before, after, kernel, stride, padding, dilation, margins))
     merges = weight is not None and (weight.shape[1] > 1 or not layout.axes([1]))
     return layout.slide(list(zip(kernel, stride, padding, dilation, strict=True)), out.shape, merge_channels=merges)
 

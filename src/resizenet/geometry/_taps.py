@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 from math import prod
 
+from ._field import Margin
 from ._known import Window
 
 
@@ -31,23 +32,26 @@ def dropped_along(before: int, after: int, kernel: int, stride: int, padding: in
         1
     """
     extent = (kernel - 1) * dilation + 1
-    beyond = before - ((after - 1) * stride - padding + extent)
+    beyond = min(before, before - ((after - 1) * stride - padding + extent))
     return max(0, beyond - max(0, stride - extent))
 
 
-def _axes(window: Window) -> list[tuple[int, int, int, int, int, int]]:
-    return list(zip(window.before, window.after, window.kernel, window.stride, window.padding, window.dilation, strict=True))
+def _axes(window: Window, margins: Sequence[Margin]) -> list[tuple[int, int, int, int, int, int]]:
+    """The arguments of the functions above, with padding of the model's own as if it was the window's."""
+    before = [side - margin.first - margin.last for side, margin in zip(window.before, margins, strict=True)]
+    padding = [cells + margin.first for cells, margin in zip(window.padding, margins, strict=True)]
+    return list(zip(before, window.after, window.kernel, window.stride, padding, window.dilation, strict=True))
 
 
 def used(window: Window) -> set[tuple[int, int]]:
-    """(row, column) of the kernel's taps that meet the map."""
-    down, across = (used_along(*axis) for axis in _axes(window))
+    """(row, column) of the kernel's taps that meet the map, or copies of its cells."""
+    down, across = (used_along(*axis) for axis in _axes(window, [Margin() if margin.copies else margin for margin in window.margins]))
     return set(product(down, across))
 
 
 def dropped(window: Window) -> tuple[int, int]:
     """(rows, columns) of the map that the stride drops."""
-    down, across = (dropped_along(*axis) for axis in _axes(window))
+    down, across = (dropped_along(*axis) for axis in _axes(window, window.margins))
     return down, across
 
 

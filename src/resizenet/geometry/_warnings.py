@@ -62,9 +62,9 @@ def _dropped_pixels(trace: Trace) -> Iterator[str]:
     losses = [(window, rows, columns) for window, rows, columns in found if rows or columns]
     if losses:
         window, rows, columns = losses[0]
-        lost = " and ".join(f"{n} of {side} {unit}" for n, side, unit in zip((rows, columns), window.before, ("rows", "columns"), strict=True) if n)
+        lost = " and ".join(f"{n} of {side} {unit}" for n, side, unit in zip((rows, columns), window.map, ("rows", "columns"), strict=True) if n)
         names = _and_others([window.module or "the model" for window, _, _ in losses])
-        yield f"{names}: a stride of {one(window.stride)} drops the last {lost} of the {by(window.before)} map"
+        yield f"{names}: a stride of {one(window.stride)} drops the last {lost} of the {by(window.map)} map"
 
 
 def _and_others(names: Sequence[str]) -> str:
