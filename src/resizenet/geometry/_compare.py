@@ -45,16 +45,19 @@ class Comparison:
         return f"{self.reports[0].model}: {count(self.reports[0].params)} parameters"
 
     def _lines(self) -> list[tuple[str, ...]]:
-        """The map of every stage at every size, with the share of idle taps where there are any; the stages are those of the largest image."""
+        """The map of every stage at every size, with the share of idle taps where there are any; the stages are those of the largest image.
+
+        A stage that another image does not pass has no map there.
+        """
         header = ("module", *(one(found.input_size) for found in self.reports))
         largest = max(self.reports, key=lambda found: found.input_size[0] * found.input_size[1])
         by_name = [{row.name: row for row in found.rows} for found in self.reports]
-        maps = [(stage.name, *(_map(rows[stage.name]) for rows in by_name)) for stage in largest.stages if stage.output_map]
+        maps = [(stage.name, *(_map(rows.get(stage.name)) for rows in by_name)) for stage in largest.stages if stage.output_map]
         return [header, *maps, ("MACs", *(count(found.macs) for found in self.reports))]
 
 
-def _map(row: Row) -> str:
-    if row.output_map is None:
+def _map(row: Row | None) -> str:
+    if row is None or row.output_map is None:
         return "-"
     return by(row.output_map) + (f" ({percent(row.idle_taps)} idle)" if row.idle_taps else "")
 
@@ -70,6 +73,7 @@ def compare(model: nn.Module, sizes: Iterable[Size], *, in_channels: int = 3) ->
     Raises:
         SizeError, ArgumentError: an argument outside its range, or no size at all.
         ShapeError: the model cannot take an image of one of the sizes.
+        UnsupportedModelError: the model cannot be traced; see ``report``.
 
     Example:
         >>> import torchvision
@@ -85,6 +89,8 @@ def compare(model: nn.Module, sizes: Iterable[Size], *, in_channels: int = 3) ->
         layer4   1x1 (83 % idle)      2x2      7x7
         MACs              37.0 M  148.1 M    1.8 G
     """
+    if not isinstance(sizes, Iterable):
+        raise ArgumentError(f"sizes: expected several sizes, such as [32, 64], got {sizes!r}; report takes a single one")
     reports = tuple(report(model, size, in_channels=in_channels) for size in sizes)
     if not reports:
         raise ArgumentError("sizes: expected one size or more, got none")
