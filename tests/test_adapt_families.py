@@ -208,6 +208,12 @@ def test_only_types_of_modules_are_registered(kind: object) -> None:
         register_family(kind, conv="conv", classifier="fc")
 
 
+@pytest.mark.parametrize("kind", [TV.ResNet, TV.DenseNet, rn.models.ResNet, TIMM.resnet.ResNet, TIMM.densenet.DenseNet])
+def test_what_holds_for_all_models_of_a_family_is_not_registered_anew(kind: type[nn.Module]) -> None:
+    with pytest.raises(rn.ArgumentError, match=rf"^kind: adapt knows \S+\.{kind.__name__} already, .*; register a subclass of it instead$"):
+        register_family(kind, conv="conv1", classifier="fc")
+
+
 def test_timm_is_named_but_not_loaded() -> None:
     probe = """
 import sys, torch, torchvision, resizenet

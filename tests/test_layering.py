@@ -15,13 +15,15 @@ NEEDS = {  # CONTRIBUTING, "Where things go"; the face and the command may impor
     "_sizes": {"_errors"},
     "_weights": {"_errors"},
     "_deprecation": set(),
+    "_families": {"_errors"},
+    "_stem": {"_errors", "_families"},
     "kernels": {"_errors", "_sizes"},
     "functional": {"_errors", "_sizes", "kernels"},
     "resizers": {"_errors", "_sizes", "_weights", "functional", "kernels"},
     "models": {"_errors", "_sizes", "_weights", "functional"},
-    "geometry": {"_errors", "_sizes"},
+    "geometry": {"_errors", "_sizes", "_families", "_stem"},
     "transforms": {"_errors", "_sizes", "functional"},
-    "surgery": {"_errors", "_sizes", "functional", "models", "geometry"},
+    "surgery": {"_errors", "_sizes", "_families", "_stem", "functional", "models", "geometry"},
 }
 ALLOWED = {"torch", "torchvision", "einops"}  # the run-time dependencies
 OPTIONAL = {  # imported late, where they are installed; tests/test_import.py sees to it

@@ -8,9 +8,11 @@ from typing import Any
 from torch import nn
 
 from .._errors import check_choice, check_positive
+from .._families import Family
 from .._sizes import Size, parse_size
-from ._families import Family, family_of
-from ._stem import adapt_channels, adapt_stem, check_stem, submodule, unexpected
+from .._stem import check_stem, submodule, unexpected
+from ._families import family_of
+from ._stem import adapt_channels, adapt_stem
 
 _SMALL_STEM_UP_TO = 40  # px: a small stem keeps the last of four stages at 4x4 or more at 32 px, an ImageNet stem leaves 1x1
 _ONE_STRIDE_UP_TO = 95  # px: without the pool a 64 px image has the last map that 128 px have with it
