@@ -1,11 +1,13 @@
 """``adapt``: a stem that fits, everything else as it was, and weights worked out by hand."""
 
 import copy
+from collections.abc import Callable
 
 import pytest
 import torch
 import torchvision
 from torch import Tensor, nn
+from torch.nn.utils import prune
 
 import resizenet as rn
 
@@ -144,6 +146,30 @@ def test_adapted_models_train(options: dict[str, object]) -> None:
     adapted(torch.rand(2, adapted.conv1.in_channels, 32, 32)).sum().backward()
     torch.optim.SGD(adapted.parameters(), lr=0.1, momentum=0.9).step()
     assert not torch.equal(adapted.conv1.weight, before)
+
+
+def pruned(layer: nn.Module) -> Tensor:
+    prune.l1_unstructured(layer, "weight", amount=0.5)
+    return layer.weight.detach().clone()
+
+
+def weight_normed(layer: nn.Module) -> Tensor:
+    with pytest.warns(FutureWarning, match="weight_norm"):
+        nn.utils.weight_norm(layer)
+    return layer.weight.detach().clone()
+
+
+@pytest.mark.parametrize("change", [pruned, weight_normed])
+def test_layers_that_make_their_weight_in_every_call_are_copied(resnet: nn.Module, change: Callable[[nn.Module], Tensor]) -> None:
+    layer = resnet.layer1[0].conv1
+    weight = change(layer)
+    resnet(torch.rand(2, 3, 32, 32))  # the layer holds a weight with a history from here on
+    adapted = rn.adapt(resnet, 32, num_classes=10)
+    adapted(torch.rand(2, 3, 32, 32)).sum().backward()
+    copied = adapted.layer1[0].conv1
+    torch.testing.assert_close(copied.weight.detach(), weight)
+    assert {name for name, parameter in copied.named_parameters() if parameter.grad is not None} == {name for name, _ in layer.named_parameters()}
+    assert all(parameter.grad is None for parameter in resnet.parameters())
 
 
 # --- channels

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from .._errors import check_choice, check_positive
 from .._families import Family
@@ -97,7 +98,7 @@ def adapt(
     check_stem(model, family, stem, in_channels)  # before anything is changed
     if num_classes is not None:
         _classifier(model, family)
-    adapted = model if inplace else copy.deepcopy(model)
+    adapted = model if inplace else _copied(model)
     adapt_stem(adapted, family, stem, stem_weights)
     if in_channels is not None:
         adapt_channels(adapted, family, in_channels, channel_weights)
@@ -105,6 +106,12 @@ def adapt(
         _adapt_classifier(_classifier(adapted, family), num_classes)
     _note(adapted, in_channels=in_channels, in_chans=in_channels, num_classes=num_classes)
     return adapted
+
+
+def _copied(model: nn.Module) -> nn.Module:
+    """A deep copy; tensors with a history, such as the weight that a pruned layer made in its last call, are copied without it."""
+    held = [leaf for module in model.modules() for leaf in tree_leaves(vars(module)) if isinstance(leaf, Tensor) and not leaf.is_leaf]
+    return copy.deepcopy(model, {id(tensor): tensor.detach().clone() for tensor in held})
 
 
 def _auto_stem(side: int) -> str:
