@@ -125,9 +125,18 @@ def test_the_mode_survives(resnet: nn.Module, training: bool) -> None:
 def test_flags_and_dtypes_survive(resnet: nn.Module) -> None:
     resnet.double().requires_grad_(False)
     resnet.fc.bias.requires_grad_(True)
-    adapted = rn.adapt(resnet, 32, in_channels=5, num_classes=10)
+    adapted = rn.adapt(resnet, 32, in_channels=5)
     assert [name for name, p in adapted.named_parameters() if p.requires_grad] == ["fc.bias"]
     assert {p.dtype for p in adapted.parameters()} == {torch.float64}
+
+
+def test_weights_that_are_drawn_anew_can_be_trained(resnet: nn.Module) -> None:
+    resnet.requires_grad_(False)
+    head = rn.adapt(resnet, 32, num_classes=10)
+    assert [name for name, p in head.named_parameters() if p.requires_grad] == ["fc.weight", "fc.bias"]
+    both = rn.adapt(resnet, 32, in_channels=5, num_classes=10, stem_weights="fresh")
+    assert [name for name, p in both.named_parameters() if p.requires_grad] == ["conv1.weight", "fc.weight", "fc.bias"]
+    assert not any(p.requires_grad for p in resnet.parameters())
 
 
 def test_hooks_survive(resnet: nn.Module) -> None:

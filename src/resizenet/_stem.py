@@ -69,11 +69,11 @@ def shrink_stem(model: nn.Module, family: Family, stem: str, small: Callable[[Te
 
 
 def set_weight(convolution: nn.Conv2d, weight: Tensor) -> None:
-    """A new filter in the same module; a kernel of another size gets the padding that keeps it centred."""
+    """A new filter in the same module, trained if it or the old one is; a kernel of another size gets the padding that keeps it centred."""
     old = convolution.weight
     channels_last = old.is_contiguous(memory_format=torch.channels_last) and not old.is_contiguous()
     memory_format = torch.channels_last if channels_last else torch.contiguous_format
-    convolution.weight = nn.Parameter(weight.contiguous(memory_format=memory_format), requires_grad=old.requires_grad)
+    convolution.weight = nn.Parameter(weight.contiguous(memory_format=memory_format), requires_grad=old.requires_grad or weight.requires_grad)
     convolution.in_channels = weight.shape[1] * convolution.groups
     kernel_size, margin = (weight.shape[2], weight.shape[3]), weight.shape[2] // 2
     if kernel_size != convolution.kernel_size:

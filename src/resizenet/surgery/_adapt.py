@@ -33,8 +33,9 @@ def adapt(
     """The model with a stem that fits the input size, all other weights kept.
 
     Everything that is not replaced survives: weights, padding, bias, dtype, device, train or eval mode, ``requires_grad``, hooks. The
-    first convolution and the classifier are edited, not replaced, so theirs survive too; a pool that is taken out leaves with its
-    hooks. New weights are new parameters: make the optimizer afterwards.
+    first convolution and the classifier are edited, not replaced, so theirs survive too, except that what is drawn at random - a new
+    classifier, a "fresh" stem - requires gradients. A pool that is taken out leaves with its hooks. New weights are new parameters:
+    make the optimizer afterwards.
 
     Args:
         model: torchvision's ResNet, ResNeXt, Wide ResNet or DenseNet, ``resizenet.models.ResNet``, timm's ResNet family
@@ -130,12 +131,12 @@ def _classifier(model: nn.Module, family: Family) -> nn.Linear:
 
 
 def _adapt_classifier(classifier: nn.Linear, num_classes: int) -> None:
-    """A fresh layer in the same module; torch's initialisation of a linear layer."""
+    """A fresh layer in the same module, to be trained; torch's initialisation of a linear layer."""
     classifier.out_features = num_classes
     for name in ("weight", "bias"):
         old = getattr(classifier, name)
         if old is not None:
-            setattr(classifier, name, nn.Parameter(old.new_empty(num_classes, *old.shape[1:]), requires_grad=old.requires_grad))
+            setattr(classifier, name, nn.Parameter(old.new_empty(num_classes, *old.shape[1:])))
     classifier.reset_parameters()
 
 

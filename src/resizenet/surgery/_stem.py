@@ -28,7 +28,7 @@ def adapt_channels(model: nn.Module, family: Family, in_channels: int, channel_w
 
 
 def _small_filter(weight: Tensor, method: str) -> Tensor:
-    """(O, I, k, k) -> (O, I, 3, 3)."""
+    """(O, I, k, k) -> (O, I, 3, 3); a fresh one is to be trained."""
     if method == "fresh":
-        return nn.init.kaiming_normal_(weight.new_empty(*weight.shape[:2], 3, 3), mode="fan_out", nonlinearity="relu")
+        return nn.init.kaiming_normal_(weight.new_empty(*weight.shape[:2], 3, 3), mode="fan_out", nonlinearity="relu").requires_grad_()
     return resize_filter(weight, 3, method=method)
