@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
 from torchvision.ops import FrozenBatchNorm2d
 
 import reference
@@ -69,9 +69,22 @@ def test_a_batch_norm_without_weights_is_folded() -> None:
     torch.testing.assert_close(resizer.fuse()(x), torch.from_numpy(expected), **FLOAT64)
 
 
+class NormAndActivation(nn.BatchNorm2d):
+    """As timm has it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).relu()
+
+
 @pytest.mark.parametrize(
     "norm",
-    [FrozenBatchNorm2d(16), nn.InstanceNorm2d(16, track_running_stats=True), nn.BatchNorm2d(16, track_running_stats=False), nn.GroupNorm(4, 16, affine=False)],
+    [
+        FrozenBatchNorm2d(16),
+        nn.InstanceNorm2d(16, track_running_stats=True),
+        nn.BatchNorm2d(16, track_running_stats=False),
+        nn.GroupNorm(4, 16, affine=False),
+        NormAndActivation(16),
+    ],
     ids=lambda norm: type(norm).__name__,
 )
 def test_a_norm_that_cannot_move_behind_the_resize_is_refused(norm: nn.Module) -> None:

@@ -197,8 +197,9 @@ def _convolutions(layers: nn.Module) -> list[nn.Conv2d]:
 
 
 def _has_statistics(layer: nn.Module) -> TypeGuard[_BatchNorm]:
-    """Whether it is a BatchNorm, synchronised or not, that is an affine map in evaluation."""
-    return isinstance(layer, _BatchNorm) and layer.running_mean is not None and layer.running_var is not None
+    """Whether it is a BatchNorm, synchronised or not, that is an affine map in evaluation; a subclass may do more, such as an activation."""
+    plain = isinstance(layer, _BatchNorm) and type(layer).forward in (_BatchNorm.forward, nn.SyncBatchNorm.forward)
+    return plain and layer.running_mean is not None and layer.running_var is not None
 
 
 def _behind_resize(norm: nn.Module) -> nn.Module:
