@@ -1,5 +1,6 @@
 """``adapt`` on every family that it knows, torchvision's and timm's, and on those that it is told of."""
 
+import copy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -101,6 +102,26 @@ def test_a_pool_with_weights_keeps_them_and_loses_its_stride() -> None:
 def test_timm_models_know_their_new_numbers() -> None:
     adapted = rn.adapt(timm_densenet(), 32, in_channels=1, num_classes=7)
     assert (adapted.in_chans, adapted.num_classes, adapted.get_classifier().out_features) == (1, 7, 7)
+
+
+@pytest.mark.parametrize("stem", STRIDES)
+@pytest.mark.parametrize("name", [name for name in SMALL if name not in ("torchvision resnet", "torchvision densenet", "ours")])
+def test_timm_models_know_the_strides_of_their_maps(name: str, stem: str) -> None:
+    model = SMALL[name][0]()
+    before = copy.deepcopy(model.feature_info)
+    adapted = rn.adapt(model, 32, stem=stem).eval()
+    sides: list[int] = []
+    for info in adapted.feature_info:
+        adapted.get_submodule(info["module"]).register_forward_hook(lambda module, args, out: sides.append(out.shape[-1]))
+    adapted(torch.rand(1, 3, 64, 64))
+    assert [info["reduction"] for info in adapted.feature_info] == [64 // side for side in sides]
+    assert model.feature_info == before
+
+
+def test_timm_extractors_know_the_strides_of_an_adapted_model() -> None:
+    extract = TIMM._features.FeatureGetterNet(rn.adapt(timm_resnet(), 32, inplace=True), out_indices=(1, 2, 3, 4))
+    assert extract.feature_info.reduction() == [1, 2, 4, 8]
+    assert [32 // found.shape[-1] for found in extract.eval()(torch.rand(1, 3, 32, 32))] == [1, 2, 4, 8]
 
 
 @pytest.mark.parametrize("side", [*range(17, 130), 160, 224])

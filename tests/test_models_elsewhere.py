@@ -12,7 +12,7 @@ from torch import distributed, nn
 from torch.export import Dim, export
 from torch.nn.parallel import DistributedDataParallel
 
-from resizenet import models
+from resizenet import adapt, models
 from resizenet.models import BasicBlock, FeatureExtractor, ResNet, create_model, resnet9
 
 EVERYTHING = {"se_reduction": 4, "stochastic_depth": 0.2, "zero_init": True}
@@ -94,6 +94,14 @@ def test_network_exports_with_any_batch_height_and_width(case: str) -> None:
     for size in ((1, 3, 19, 23), (3, 3, 64, 21), (5, 3, 40, 40)):
         x = torch.rand(size)
         torch.testing.assert_close(program(x), model(x), rtol=1e-4, atol=1e-5)
+
+
+def test_extractor_follows_a_model_that_is_adapted_in_place() -> None:
+    model = ResNet(BasicBlock, (1, 1, 1), (4, 8, 8), stem="imagenet", strides=(1, 2, 2))
+    extract = FeatureExtractor(model, indices=(0, 2, 3))
+    assert extract.strides == (4, 8, 16)
+    adapt(model, 32, inplace=True)
+    assert extract.strides == tuple(64 // found.shape[-1] for found in extract(torch.rand(1, 3, 64, 64))) == (1, 2, 4)
 
 
 def test_extractor_exports() -> None:

@@ -45,7 +45,6 @@ class FeatureExtractor(nn.Module):
 
     Attributes:
         channels: of each map.
-        strides: image pixels from one cell to the next, of each map.
 
     Raises:
         ArgumentError: indices that are out of range or do not rise.
@@ -65,10 +64,15 @@ class FeatureExtractor(nn.Module):
         count = 1 + len(model.stages)
         self.indices = tuple(select(range(1, count) if indices is None else indices, count))
         self.channels = tuple(model.feature_channels[i] for i in self.indices)
-        self.strides = tuple(model.feature_strides[i] for i in self.indices)
+        self._strides_behind_stem = tuple(model.feature_strides[i] // model.stem.stride for i in self.indices)
         self.stem = model.stem
         self.stages = model.stages[: self.indices[-1]]
         self.norm = model.norm if self.indices[-1] == count - 1 else nn.Identity()
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Image pixels from one cell to the next, of each map; those of the model as it is now, after ``resizenet.adapt`` too."""
+        return tuple(self.stem.stride * stride for stride in self._strides_behind_stem)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """(B, in_channels, H, W) -> one map per index."""

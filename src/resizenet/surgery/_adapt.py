@@ -13,7 +13,7 @@ from .._families import Family
 from .._sizes import Size, parse_size
 from .._stem import check_stem, submodule, unexpected
 from ._families import family_of
-from ._stem import adapt_channels, adapt_stem
+from ._stem import adapt_channels, adapt_stem, stem_strides
 
 _SMALL_STEM_UP_TO = 40  # px: a small stem keeps the last of four stages at 4x4 or more at 32 px, an ImageNet stem leaves 1x1
 _ONE_STRIDE_UP_TO = 95  # px: without the pool a 64 px image has the last map that 128 px have with it
@@ -100,11 +100,13 @@ def adapt(
     if num_classes is not None:
         _classifier(model, family)
     adapted = model if inplace else _copied(model)
+    strides = stem_strides(adapted, family)
     adapt_stem(adapted, family, stem, stem_weights)
     if in_channels is not None:
         adapt_channels(adapted, family, in_channels, channel_weights)
     if num_classes is not None:
         _adapt_classifier(_classifier(adapted, family), num_classes)
+    _note_strides(adapted, strides, stem_strides(adapted, family))
     _note(adapted, in_channels=in_channels, in_chans=in_channels, num_classes=num_classes)
     return adapted
 
@@ -145,3 +147,11 @@ def _note(model: Any, **values: int | None) -> None:
     for name, value in values.items():
         if value is not None and hasattr(model, name):
             setattr(model, name, value)
+
+
+def _note_strides(model: Any, before: tuple[int, int], after: tuple[int, int]) -> None:
+    """Correct timm's ``feature_info``, a dict per map; a map of the first convolution's stride is one before the pool."""
+    info = getattr(model, "feature_info", None)
+    if isinstance(info, list):
+        strides = [after[0] if entry["reduction"] == before[0] else entry["reduction"] * after[1] // before[1] for entry in info]
+        model.feature_info = [{**entry, "reduction": stride} for entry, stride in zip(info, strides, strict=True)]

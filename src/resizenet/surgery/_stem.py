@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 from torch import Tensor, nn
 
 from .._families import Family
-from .._stem import first_convolution, set_weight, shrink_stem
+from .._stem import first_convolution, set_weight, shrink_stem, submodule
 from ..functional import fold_upscale, resize_filter
 from ._channels import change_channels
 
@@ -25,6 +28,14 @@ def adapt_channels(model: nn.Module, family: Family, in_channels: int, channel_w
     convolution = first_convolution(model, family.conv)
     if in_channels != convolution.in_channels:
         set_weight(convolution, change_channels(convolution.weight.detach(), in_channels, channel_weights))
+
+
+def stem_strides(model: nn.Module, family: Family) -> tuple[int, int]:
+    """Image pixels from one cell to the next, behind the first convolution and behind the pool."""
+    pool = submodule(model, family.pool) if family.pool is not None else None
+    strides: list[Any] = [layer.stride for layer in pool.modules() if hasattr(layer, "stride")] if pool else []
+    convolution = first_convolution(model, family.conv).stride[0]
+    return convolution, convolution * math.prod(stride[0] if isinstance(stride, tuple) else stride for stride in strides)
 
 
 def _small_filter(weight: Tensor, method: str) -> Tensor:
