@@ -275,6 +275,23 @@ def test_tensors_that_are_neither_parameters_nor_buffers_are_no_obstacle(name: s
     assert (row.output_map, row.receptive_field) == ((30, 30), (3, 3))
 
 
+class Token(nn.Module):
+    """A learned token that goes through a layer by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.token, self.norm, self.linear = nn.Parameter(torch.zeros(1, 5, 4)), nn.Identity(), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(self.norm(self.token.expand(len(x), -1, -1))) + x.mean()
+
+
+def test_a_view_of_a_parameter_that_is_a_modules_input_is_no_obstacle() -> None:
+    model = Token()
+    with left_alone(model):
+        assert rn.report(model, 32).macs == 5 * 4 * 3
+
+
 @pytest.mark.parametrize("indices", [[2, 0], [True, False, True, False]], ids=["indices", "mask"])
 def test_indexing_with_values_is_no_obstacle(indices: list[int]) -> None:
     model = nn.Sequential(Doing(lambda self, x: x[:, torch.tensor(indices)]), nn.Conv2d(2, 5, 1))

@@ -30,7 +30,7 @@ class _WithoutValues(TorchFunctionMode):
 
 
 def skeleton(model: nn.Module) -> nn.Module:
-    """The copy, in eval mode and without hooks, except for those that make weights.
+    """The copy, in eval mode, without gradients, and without hooks except for those that make weights.
 
     Raises:
         UnsupportedModelError: the model cannot be copied, or its tensors have no shape yet.
@@ -47,7 +47,7 @@ def skeleton(model: nn.Module) -> nn.Module:
         raise UnsupportedModelError(f"report: traces a copy without values, and {name} cannot be copied: {error}") from error
     if not {*copied.modules()}.isdisjoint(model.modules()):
         raise UnsupportedModelError(f"report: traces a copy without values, and a copy of {name} shares modules with it")
-    return copied.eval()
+    return copied.eval().requires_grad_(False)
 
 
 def _replaced(model: nn.Module) -> dict[int, Any]:
