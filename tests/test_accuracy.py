@@ -235,6 +235,25 @@ def test_the_table_has_means_intervals_seeds_and_differences(results: Path) -> N
     assert "a device, bf16; torch 2.9; 2026-01-02 to 2026-01-03." in _docs.tables_of("resnet50_fix", results)
 
 
+def test_arms_are_compared_on_the_seeds_that_both_have(results: Path) -> None:
+    for seed, accuracy in ((3, 70.0), (4, 71.0)):
+        write_record(results, "resnet50_fix", "as it is", seed, accuracy)
+    rows = cells(_docs.tables_of("resnet50_fix", results))
+    assert rows["as it is"][3].startswith("58.8 ")
+    assert rows["after adapt(model, 32)"][4] == "+10.0 ± 2.3"
+    for seed in range(3):
+        (results / "resnet50_fix" / f"as-it-is-seed{seed}.json").unlink()
+    assert cells(_docs.tables_of("resnet50_fix", results))["after adapt(model, 32)"][4] == "no seed in common"
+
+
+def test_images_per_second_are_those_of_the_fastest_epoch(results: Path) -> None:
+    curve = [{"epoch": epoch, "loss": 1.0, "accuracy": 50.0, "seconds": seconds} for epoch, seconds in ((1, 30.0), (2, 10.0))]
+    write_record(results, "resnet50_fix", "as it is", 1, 52.0, curve=curve, images_per_second=100.0)  # 2,000 images an epoch
+    write_record(results, "resnet50_fix", "as it is", 0, 52.0, curve=curve, images_per_second=50.0)
+    write_record(results, "resnet50_fix", "as it is", 2, 52.0, curve=curve, images_per_second=50.0)
+    assert cells(_docs.tables_of("resnet50_fix", results))["as it is"][-1] == "200"
+
+
 def test_arms_that_were_not_trained_alike_are_named_below_the_table(results: Path) -> None:
     def notes() -> list[str]:
         return [line for line in _docs.tables_of("resnet50_fix", results).splitlines() if "trained alike" in line]
@@ -328,10 +347,10 @@ def write_every_experiment(results: Path, *, diverged: bool = False) -> None:
     for name, experiment in EXPERIMENTS.items():
         for arm in list(experiment.arms)[:2]:
             for seed in range(2):
-                curve = [{"epoch": epoch, "loss": 1.0, "accuracy": 40.0 + epoch + seed, **watched} for epoch in (1, 2)]
+                curve = [{"epoch": epoch, "loss": 1.0, "accuracy": 40.0 + epoch + seed, "seconds": 1.0, **watched} for epoch in (1, 2)]
                 values = {"accuracy": 42.0 + seed, "finish": finish, "curve": curve}
                 if diverged and arm == next(iter(experiment.arms)) and seed == 0:
-                    curve[1] = dict.fromkeys(curve[1]) | {"epoch": 2}
+                    curve[1] = dict.fromkeys(curve[1]) | {"epoch": 2, "seconds": 1.0}
                     values |= {"accuracy": None, "finish": dict.fromkeys(finish)}
                 write_record(results, name, arm.replace("/", " "), seed, **values)
 

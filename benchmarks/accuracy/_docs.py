@@ -46,13 +46,13 @@ _INTERVAL = "Diamonds are means with their 95 % interval, dots the seeds; the do
 _ARMS = Figure(_plots.arms_plot, alt="Test accuracy of every arm: seeds, mean and 95 % interval.", caption=_INTERVAL)
 _CURVES = Figure(_plots.curves, "-curves", alt="Test accuracy by epoch, one line per arm and seed.", caption="Test accuracy by epoch, one line per seed.")
 _MACS = Figure(
-    _plots.against("macs", "multiply-accumulates per image"),
+    _plots.against(lambda records: records[0]["macs"], "multiply-accumulates per image"),
     "-macs",
     alt="Test accuracy against multiply-accumulates, on a logarithmic axis.",
     caption="Accuracy against multiply-accumulates: the mean with its 95 % interval, and a dash for every seed.",
 )
 _SPEED = Figure(
-    _plots.against("images_per_second", "images per second in training"),
+    _plots.against(_tables.throughput, "images per second in training, fastest epoch"),
     "-speed",
     alt="Test accuracy against images per second in training, on a logarithmic axis.",
     caption="Accuracy against images per second in training, on the device named below.",

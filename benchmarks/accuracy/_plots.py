@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,8 +68,8 @@ def curves(experiment: Experiment, arms: Arms, file: Path) -> None:
         figure.legend(loc="outside right upper", fontsize="small")
 
 
-def against(cost: str, label: str) -> Callable[[Experiment, Arms, Path], None]:
-    """A plot of accuracy against a cost of the records, with every seed and the 95 % interval of the mean."""
+def against(cost: Callable[[list[Record]], float], label: str) -> Callable[[Experiment, Arms, Path], None]:
+    """A plot of accuracy against a cost of an arm, with every seed and the 95 % interval of the mean."""
 
     def draw(experiment: Experiment, arms: Arms, file: Path) -> None:
         from matplotlib import ticker
@@ -78,7 +77,7 @@ def against(cost: str, label: str) -> Callable[[Experiment, Arms, Path], None]:
         with _figure(file, size=(8, 4.5)) as (figure, axes):
             panel: Axes = axes[0, 0]
             for (name, records), color in zip(arms.items(), _colors(len(arms)), strict=True):
-                values, x = accuracies(records), statistics.mean(record[cost] for record in records)
+                values, x = accuracies(records), cost(records)
                 label = _label(name, values)
                 panel.errorbar(x, _mean(values), yerr=half_width(values), color=color, marker="o", capsize=4, label=label, linestyle="none")
                 panel.plot([x] * len(values), _drawn(values), color=color, marker="_", linestyle="none")

@@ -53,5 +53,7 @@ def difference_text(values: Sequence[float | None], reference: Sequence[float | 
     """The difference with its interval: "+0.3 ± 0.8"."""
     if None in (*values, *reference):
         return "diverged"
+    if not (values and reference):
+        return "no seed in common"
     gain, half = difference(values, reference)
     return f"{gain:+.1f}" if half is None else f"{gain:+.1f} ± {half:.1f}"
