@@ -304,12 +304,12 @@ def test_pages_of_what_was_not_run_say_so_with_the_command(results: Path, tmp_pa
 def test_sizes_are_compared_with_the_predicted_one(tmp_path: Path) -> None:
     policy = RandomResizedCropPolicy(32, scale=(0.08, 1.0), crop_pct=1.0)
     for seed in range(2):
-        finish = {f"accuracy_at_{size}": 80.0 - abs(size - 45) + seed for size in (28, 32, 34, 38, 45, 52)}
+        finish = {f"accuracy_at_{size}": 80.0 - abs(size - 45) + seed for size in (28, 32, 34, 36, 40, 44, 45, 48, 52)}
         recipe = {"epochs": 2, "policy": policy.to_dict()}
         write_record(tmp_path, "crop_policy", "random resized crop (0.08, 1)", seed, 67.0 + seed, finish=finish, recipe=recipe)
     row = cells(_docs.tables_of("crop_policy", tmp_path).split("\n\n")[1])["random resized crop (0.08, 1)"]
     ratio = 2 / 3 * (1 - 0.08**1.5) / (1 - 0.08)  # E[sqrt(s)] of s uniform in (0.08, 1)
-    assert row == [f"{ratio:.3f}", f"{32 / ratio:.0f}", "45", "63.5", "67.5", "69.5", "73.5", "80.5", "73.5"]
+    assert row == [f"{ratio:.3f}", f"{32 / ratio:.0f}", "45", "63.5", "67.5", "69.5", "71.5", "75.5", "79.5", "80.5", "77.5", "73.5"]
 
 
 def test_other_schemas_and_broken_files_are_one_line(results: Path) -> None:
@@ -341,7 +341,7 @@ def test_a_record_that_lacks_what_every_record_has_is_one_line(results: Path) ->
 def write_every_experiment(results: Path, *, diverged: bool = False) -> None:
     """Two arms and seeds of each; if ``diverged``, all that was measured in the first run of the first arm is null."""
     ways = ("keep", "fold", "pinv", "area", "center")
-    finish = {f"accuracy_at_{size}": 50.0 for size in (28, 32, 34, 38, 45, 52)} | {"upscaled": 60.0}
+    finish = {f"accuracy_at_{size}": 50.0 for size in (28, 32, 34, 36, 40, 44, 45, 48, 52)} | {"upscaled": 60.0}
     finish |= {way + mode: 55.0 for way in ways for mode in ("", ", bn", ", bn+head")}
     watched = {"accuracy_resizer_batch_statistics": 50.0, "accuracy_all_batch_statistics": 52.0, "residual_over_plain": 0.5}
     for name, experiment in EXPERIMENTS.items():

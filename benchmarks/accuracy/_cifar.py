@@ -83,7 +83,8 @@ _POLICIES = {
     "random resized crop (0.8, 1)": RandomResizedCropPolicy(32, scale=(0.8, 1.0), crop_pct=1.0),
     "random resized crop (0.08, 1)": RandomResizedCropPolicy(32, scale=(0.08, 1.0), crop_pct=1.0),
 }
-EVAL_SIZES = (28, 32, suggest_eval_size(32, scale=(0.8, 1.0), crop_pct=1.0)[0], 38, suggest_eval_size(32, scale=(0.08, 1.0), crop_pct=1.0)[0], 52)
+_SUGGESTED = {suggest_eval_size(32, scale=scale, crop_pct=1.0)[0] for scale in ((0.8, 1.0), (0.08, 1.0))}
+EVAL_SIZES = tuple(sorted({*range(28, 53, 4), *_SUGGESTED}))
 
 
 def accuracy_by_size(model: nn.Module, data: ImageData) -> dict[str, float]:
