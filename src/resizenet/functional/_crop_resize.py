@@ -180,7 +180,8 @@ def crop_resize(
         std: for each channel, by which the result is then divided.
         kernels: "auto" takes one Triton kernel for all of it where that applies: images on a CUDA device, triton installed, no gradient needed,
             bilinear, no side shrunk to less than an eighth, not in ``torch.compile``. The first such call on a device computes an image by both
-            ways, and plain PyTorch takes over, with a warning, should they differ. "never" is plain PyTorch.
+            ways, and plain PyTorch takes over, with a warning, should they differ. "never" is plain PyTorch. The kernel has run in Triton's
+            interpreter, not on a GPU yet.
         dtype: of the result, that of the images unless given. uint8 images are scaled to 0..1 where it is floating, as by torchvision's ``to_dtype``.
 
     Returns:

@@ -70,7 +70,8 @@ class Resizer(LearnedResizer):
             eighth of the batch at a time, unless its norm was replaced by hand (by SyncBatchNorm, say), which sees the whole batch.
         kernels: "auto" takes Triton kernels for the head of a training step where they apply: norm="batch", 16 channels, bilinear, and
             otherwise as in ``fuse``, for images that need no gradient. They keep the image and the resized features only. "always"
-            raises ArgumentError where they do not apply. "never", the default, is plain PyTorch. Evaluation is the matter of ``fuse``.
+            raises ArgumentError where they do not apply. "never", the default until they have run on a GPU, is plain PyTorch. Evaluation is
+            the matter of ``fuse``.
 
     Raises:
         SizeError, ArgumentError, UnknownNameError: an argument outside its range.
@@ -147,7 +148,8 @@ class Resizer(LearnedResizer):
             kernels: "auto" takes Triton kernels where they apply: images in half precision on a CUDA device (compute capability 8.0 or
                 more), halved exactly, and triton installed. The first such call computes a small image by both ways, and plain PyTorch
                 takes over, with a warning, should they differ; in ``torch.compile`` the kernels are taken if a call before it was
-                eager. "always" raises ArgumentError where they do not apply. "never" is plain PyTorch.
+                eager. "always" raises ArgumentError where they do not apply. "never" is plain PyTorch. The kernels have run in Triton's interpreter,
+                not on a GPU yet.
 
         Raises:
             ArgumentError: ``kernels="always"`` for a network that the kernels do not compute.
