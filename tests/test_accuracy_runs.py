@@ -22,7 +22,7 @@ from benchmarks.accuracy import _experiments
 from benchmarks.accuracy.__main__ import main
 from benchmarks.accuracy._checkpoint import load as load_checkpoint
 from benchmarks.accuracy._experiment import Arm, Experiment
-from benchmarks.accuracy._run import Budget, OutOfTime
+from benchmarks.accuracy._run import Budget, OutOfTime, _commit
 from torch import Tensor, nn
 
 from resizenet.models import ResNet, WideBlock
@@ -323,6 +323,11 @@ def test_bad_options_are_one_line(run: Callable[..., Path], tmp_path: Path, case
         run(*options, **values)
     assert "\n" not in str(error.value)
     assert left_behind(tmp_path) == []
+
+
+def test_a_machine_without_git_keeps_the_record_of_a_finished_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert _commit() == "unknown"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")

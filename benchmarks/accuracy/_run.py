@@ -267,8 +267,6 @@ def _cost(arm: Arm, data: ImageData, recipe: Recipe) -> dict[str, int]:
 
 def _environment(session: Session) -> dict[str, Any]:
     device = session.accelerator.device
-    folder = Path(__file__).parent
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False, cwd=folder).stdout.strip()
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU {platform.machine()}, {torch.get_num_threads()} threads"
     versions = {"python": platform.python_version(), "torch": torch.__version__, "torchvision": torchvision.__version__, "resizenet": rn.__version__}
     return {
@@ -277,9 +275,18 @@ def _environment(session: Session) -> dict[str, Any]:
         "processes": session.accelerator.num_processes,
         "compiled": session.compiled,
         "versions": versions,
-        "commit": commit,
+        "commit": _commit(),
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
     }
+
+
+def _commit() -> str:
+    """Of this code; "unknown" on a machine without git or a repository, where a finished run is worth its record all the same."""
+    try:
+        answer = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent)
+    except FileNotFoundError:
+        return "unknown"
+    return answer.stdout.strip() or "unknown"
 
 
 class PeakMemory:
