@@ -48,12 +48,17 @@ def _resize_by_matrix(x: Tensor, size: tuple[int, int], interpolation: str, anti
         for before, after in zip(x.shape[-2:], size, strict=True)
     )
     with torch.autocast(x.device.type, enabled=False):
-        out = rows @ (x @ columns.T)
-    channels_last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
-    return out.contiguous(memory_format=torch.channels_last) if channels_last else out
+        return rows @ (x @ columns.T)
 
 
 def _resize_float(x: Tensor, size: tuple[int, int], interpolation: str, antialias: bool) -> Tensor:
+    """In the memory format of ``x``, which torch's own resize of few channels leaves for CUDA in ``torch.compile``."""
+    out = _resize_in_any_format(x, size, interpolation, antialias)
+    channels_last = not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
+    return out.contiguous(memory_format=torch.channels_last) if channels_last else out
+
+
+def _resize_in_any_format(x: Tensor, size: tuple[int, int], interpolation: str, antialias: bool) -> Tensor:
     too_far = x.is_cuda and max(x.shape[-2] / size[0], x.shape[-1] / size[1]) > _CUDA_MAX_ANTIALIAS_FACTOR
     if antialias and (too_far or _too_narrow(x, size)):
         return _resize_by_matrix(x, size, interpolation, antialias)

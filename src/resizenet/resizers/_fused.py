@@ -120,10 +120,9 @@ class FusedResizer(LearnedResizer):
         return self._in_format(out, x)
 
     def _in_format(self, out: Tensor, x: Tensor) -> Tensor:
-        """The result of ``x`` in its memory format, or in channels_last where the resizer's weights were."""
-        if self.channels_last:
-            return out.contiguous(memory_format=torch.channels_last)
-        return out.contiguous() if x.is_contiguous() else out
+        """The result of ``x`` in its memory format, or in channels_last where the resizer's weights were; without gaps, which an odd size leaves."""
+        channels_last = self.channels_last or (not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last))
+        return out.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
 
 
 class _Affine(nn.Module):
