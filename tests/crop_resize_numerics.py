@@ -125,6 +125,14 @@ def test_views_are_read_by_their_strides() -> None:
     torch.testing.assert_close(case.kernel(x, torch.float32).double(), case.oracle(x), rtol=0, atol=ATOL)
 
 
+def test_flips_are_read_by_their_strides(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = CASES["a little smaller"]
+    x = case.images(torch.float32)
+    column = torch.stack([case.flips(), ~case.flips()], 1)[:, 0]
+    monkeypatch.setattr(Case, "flips", lambda case: column)
+    torch.testing.assert_close(case.kernel(x, torch.float32).double(), case.oracle(x), rtol=0, atol=ATOL)
+
+
 def test_pixels_outside_the_box_have_no_say() -> None:
     case = CASES["a little smaller"]
     x = case.images(torch.float32)

@@ -139,7 +139,7 @@ def launch(
     grid = (triton.cdiv(size[1] * depth, columns) * triton.cdiv(size[0], ROWS) * planes * batch,)
     with torch.cuda.device_of(images):
         _crop_resize_kernel[grid](
-            images, boxes.contiguous(), boxes if flip is None else flip.view(torch.uint8), scale, shift, out,
+            images, boxes.contiguous(), boxes if flip is None else flip.contiguous().view(torch.uint8), scale, shift, out,
             height, width, *size, planes, *images.stride(),
             DEPTH=depth, FLIP=flip is not None, ANTIALIAS=antialias, TAPS_H=taps_h, TAPS_W=taps_w, ROWS=ROWS, COLUMNS=columns,
             num_warps=1, enable_fp_fusion=True,
