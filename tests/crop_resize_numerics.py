@@ -161,7 +161,7 @@ def test_the_function_hands_the_kernel_what_it_needs(monkeypatch: pytest.MonkeyP
     rule = {"mean": (0.5, 0.25, 0.125), "std": (0.5, 0.25, 0.2)}
     with mock.patch.object(torch.compiler, "is_compiling", return_value=True):
         expected = _crop_resize.crop_resize(x, boxes, case.after, flip=case.flips(), dtype=torch.float32, **rule)
-    affine = _crop_resize._affine(x, torch.float32, *rule.values())
+    affine = _crop_resize._affine(x.to(DEVICE), torch.float32, *rule.values())
     ours = _crop_resize._resize_by_kernel(x.to(DEVICE), boxes, case.after, case.flips(), affine, "bilinear", True, torch.float32)
     torch.testing.assert_close(ours.cpu(), expected, rtol=0, atol=1e-5)
     assert list(agreed.values()) == [True]

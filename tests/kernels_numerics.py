@@ -5,6 +5,7 @@ It is no test file of its own, because the variable that switches the interprete
 
 from __future__ import annotations
 
+import copy
 import itertools
 import os
 from collections.abc import Iterator
@@ -326,15 +327,18 @@ def step(resizer: Resizer, x: Tensor) -> dict[str, Tensor]:
 
 
 def test_a_resizer_on_kernels_takes_the_same_training_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In float32, and on a GPU in bfloat16, whose rounding moves some gradients of plain torch by a tenth of the largest."""
     plain, fused = plain_and_kernels(monkeypatch)
+    exact = copy.deepcopy(plain).double()  # which autocast leaves alone
     calls = []
     monkeypatch.setattr("resizenet.resizers._learned.head_and_moments", lambda x, head: calls.append(x) or kernels.head_and_moments(x, head))
     for _ in range(2):
         x = 20 * torch.rand(3, 3, 10, 18, device=DEVICE)
-        expected, got = step(plain, x), step(fused, x)
+        expected, usual, got = step(exact, x.double()), step(plain, x), step(fused, x)
         for name, value in expected.items():
             close = 1e-5 if name.startswith(("out", "norm.running")) else 1e-4  # a sum over the image cancels in the gradients
-            assert worst(got[name], value) <= (close if INTERPRETED else 5e-2) * float(value.abs().max()), name
+            rounding = (close if INTERPRETED else 5e-2) * float(value.abs().max())
+            assert worst(got[name], value) <= 2 * worst(usual[name], value) + rounding, name
     assert len(calls) == 2
     assert fused.norm.num_batches_tracked == 2
 
