@@ -368,6 +368,15 @@ def test_every_kind_of_page_is_made_from_records(tmp_path: Path) -> None:
         assert text.count("```{figure}") == sum(bool(figure.alt) for figure in page.figures)
 
 
+def test_the_axes_of_costs_are_named(tmp_path: Path) -> None:
+    for arm in ("resnet20", "resnet56"):
+        write_record(tmp_path / "results", "shape", arm, 0, 90.0)
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        write_docs(tmp_path / "docs", tmp_path / "results")
+    assert ">multiply-accumulates per image<" in (tmp_path / "docs" / "shape-macs.svg").read_text()
+    assert ">images per second in training, fastest epoch<" in (tmp_path / "docs" / "shape-speed.svg").read_text()
+
+
 def test_tables_and_pictures_say_what_diverged(tmp_path: Path) -> None:
     write_every_experiment(tmp_path / "results", diverged=True)
     with mpl.rc_context({"svg.fonttype": "none"}):

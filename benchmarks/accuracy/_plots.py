@@ -68,7 +68,7 @@ def curves(experiment: Experiment, arms: Arms, file: Path) -> None:
         figure.legend(loc="outside right upper", fontsize="small")
 
 
-def against(cost: Callable[[list[Record]], float], label: str) -> Callable[[Experiment, Arms, Path], None]:
+def against(cost: Callable[[list[Record]], float], axis: str) -> Callable[[Experiment, Arms, Path], None]:
     """A plot of accuracy against a cost of an arm, with every seed and the 95 % interval of the mean."""
 
     def draw(experiment: Experiment, arms: Arms, file: Path) -> None:
@@ -81,7 +81,7 @@ def against(cost: Callable[[list[Record]], float], label: str) -> Callable[[Expe
                 label = _label(name, values)
                 panel.errorbar(x, _mean(values), yerr=half_width(values), color=color, marker="o", capsize=4, label=label, linestyle="none")
                 panel.plot([x] * len(values), _drawn(values), color=color, marker="_", linestyle="none")
-            panel.set(xscale="log", xlabel=label, ylabel="test accuracy, last epoch (%)")
+            panel.set(xscale="log", xlabel=axis, ylabel="test accuracy, last epoch (%)")
             panel.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
             panel.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))
             panel.xaxis.set_minor_formatter(ticker.NullFormatter())
