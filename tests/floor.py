@@ -14,6 +14,7 @@ NOT_ON_THE_FLOOR = {  # the beginning of a test's id, and the reason
     f"{_EXPORT}[basic, option A]": _PARITY,
     f"{_EXPORT}[pre-activation, option A after]": _PARITY,
     f"{_EXPORT}[wide, large stem]": _PARITY,
+    "tests/test_recompute.py::test_compiled_without_a_graph_break_they_are_the_same[batch]": "torch 2.6 compiled updates checkpointed BatchNorms twice",
     "tests/test_kernels_interpreted.py::test_the_kernels_compute_what_the_oracle_does": _INTERPRETER,
     "tests/test_crop_resize_kernel.py::test_the_kernel_computes_what_the_oracle_does": _INTERPRETER,
     "tests/test_crop_resize_kernel.py::test_the_kernel_fits_the_chip": _COMPILER,

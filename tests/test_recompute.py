@@ -35,6 +35,10 @@ def test_output_gradients_and_statistics_are_the_same(norm: str, training: bool,
     torch.testing.assert_close(step(recomputed, recomputed, batch), step(plain, plain, batch), **CLOSE)
 
 
+torch_2_6_compiles = pytest.mark.filterwarnings("ignore:.* should not be instantiated:DeprecationWarning")  # with a warning about its own doing
+
+
+@torch_2_6_compiles
 @pytest.mark.parametrize("norm", ["batch", "group"])
 def test_compiled_without_a_graph_break_they_are_the_same(norm: str) -> None:
     torch._dynamo.reset()
@@ -57,6 +61,7 @@ def saved_bytes(call: nn.Module, x: torch.Tensor) -> int:
     return sum(storages.values())
 
 
+@torch_2_6_compiles
 @pytest.mark.parametrize("compiled", [False, True])
 def test_less_is_kept_for_backward(compiled: bool) -> None:
     torch._dynamo.reset()

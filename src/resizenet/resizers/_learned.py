@@ -67,7 +67,8 @@ class Resizer(LearnedResizer):
         antialias: low-pass before shrinking.
         zero_init: start the last convolution at zero.
         checkpoint: recompute in backward: the same gradients with less memory. The head, which works at input resolution, goes an
-            eighth of the batch at a time, unless its norm was replaced by hand (by SyncBatchNorm, say), which sees the whole batch.
+            eighth of the batch at a time, unless its norm was replaced by hand (by SyncBatchNorm, say), which sees the whole batch. In
+            ``torch.compile`` of torch 2.6 the running statistics of the blocks are updated twice a step.
         kernels: "auto" takes Triton kernels for the head of a training step where they apply: norm="batch", 16 channels, bilinear, and
             otherwise as in ``fuse``, for images that need no gradient. They keep the image and the resized features only. "always"
             raises ArgumentError where they do not apply. "never", the default until they have run on a GPU, is plain PyTorch. Evaluation is
