@@ -47,7 +47,6 @@ STEM_BY_RESOLUTION = Experiment(
         question="How does resizing impact ResNet performance on CIFAR-10?",
         arms=_stem_arms(small=True, left_out={*_SLOWEST, "small stem, 64 px", "folded stem, 64 px", "no-pool stem, 128 px", "folded stem, 128 px"}),
         epochs=5,
-        seeds=2,
         reference="ImageNet stem, 32 px",
         left_out="the small and folded stems at 64 and 128 px and the no-pool stem at 128 px, the slowest of them",
     ),
@@ -73,7 +72,6 @@ RESNET50_FIX = Experiment(
         question="Why does ResNet50 on CIFAR-10 using torchvision achieve low accuracy?",
         arms=_resnet50_arms(small=True),
         epochs=5,
-        seeds=2,
         reference="as it is",
     ),
 )
