@@ -18,11 +18,12 @@ import psutil
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from benchmarks._environment import commit
 from benchmarks.accuracy import _experiments
 from benchmarks.accuracy.__main__ import main
 from benchmarks.accuracy._checkpoint import load as load_checkpoint
 from benchmarks.accuracy._experiment import Arm, Experiment
-from benchmarks.accuracy._run import Budget, OutOfTime, _commit
+from benchmarks.accuracy._run import Budget, OutOfTime
 from torch import Tensor, nn
 
 from resizenet.models import ResNet, WideBlock
@@ -327,7 +328,7 @@ def test_bad_options_are_one_line(run: Callable[..., Path], tmp_path: Path, case
 
 def test_a_machine_without_git_keeps_the_record_of_a_finished_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    assert _commit() == "unknown"
+    assert commit() == "unknown"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")

@@ -7,7 +7,6 @@ import math
 import platform
 import re
 import statistics
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from rich.progress import Progress
 from torch import nn
 
 import resizenet as rn
+from benchmarks._environment import commit
 
 from . import _checkpoint
 from ._data import ImageData
@@ -275,18 +275,9 @@ def _environment(session: Session) -> dict[str, Any]:
         "processes": session.accelerator.num_processes,
         "compiled": session.compiled,
         "versions": versions,
-        "commit": _commit(),
+        "commit": commit(),
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
     }
-
-
-def _commit() -> str:
-    """Of this code; "unknown" on a machine without git or a repository, where a finished run is worth its record all the same."""
-    try:
-        answer = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent)
-    except FileNotFoundError:
-        return "unknown"
-    return answer.stdout.strip() or "unknown"
 
 
 class PeakMemory:

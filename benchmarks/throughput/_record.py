@@ -6,8 +6,6 @@ import datetime
 import importlib.metadata
 import json
 import platform
-import shutil
-import subprocess
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from typing import Any
 import torch
 
 import resizenet as rn
+from benchmarks._environment import commit, output_of
 
 from ._paired import Bench, Row
 
@@ -106,7 +105,7 @@ def describe(bench: Bench, suite: str, command: str, rows: list[Row]) -> dict[st
         "command": command,
         "device": _device_name(bench.device),
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
-        "commit": _output("git", "rev-parse", "--short", "HEAD"),
+        "commit": commit(),
         "versions": _versions(bench.device),
         "ceilings": bench.ceilings.measured,
         "rows": rows,
@@ -119,7 +118,7 @@ def _versions(device: torch.device) -> dict[str, str]:
     versions = {"python": platform.python_version(), "resizenet": rn.__version__, **{name: found[name] for name in packages if name in found}}
     versions["torch"] = torch.__version__  # with its build
     if device.type == "cuda":
-        versions["driver"] = _output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
+        versions["driver"] = output_of("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
     return versions
 
 
@@ -130,11 +129,3 @@ def _device_name(device: torch.device) -> str:
     model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
     threads = torch.get_num_threads()
     return f"{model}, {threads} thread{'s' if threads > 1 else ''}"
-
-
-def _output(*command: str) -> str:
-    """Of a program; "unknown" where there is none, or no answer."""
-    if shutil.which(command[0]) is None:
-        return "unknown"
-    answer = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
-    return answer[0].strip() if answer else "unknown"
