@@ -16,7 +16,9 @@ def problems_of_wheel(wheel: Path) -> list[str]:
     info = "-".join(wheel.name.split("-")[:2]) + ".dist-info"
     expected = {str(path.relative_to(SOURCE)) for path in SOURCE.glob("resizenet/**/*.py")} | {"resizenet/py.typed"}
     expected |= {f"{info}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "licenses/LICENSE")}
-    return [f"unexpected: {name}" for name in sorted(found - expected)] + [f"missing: {name}" for name in sorted(expected - found)]
+    return [f"unexpected: {name}" for name in sorted(found - expected)] + [
+        f"missing: {name}" for name in sorted(expected - found)
+    ]
 
 
 def problems_of_sdist(sdist: Path) -> list[str]:
@@ -26,7 +28,17 @@ def problems_of_sdist(sdist: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    found = {path: problems_of_wheel(path) if path.suffix == ".whl" else problems_of_sdist(path) for path in map(Path, sys.argv[1:])}
+    found = {
+        path: problems_of_wheel(path) if path.suffix == ".whl" else problems_of_sdist(path)
+        for path in map(Path, sys.argv[1:])
+    }
     for path, problems in found.items():
-        print("\n  ".join([f"{path.name}: {'not as it should be' if problems else 'holds what it should and nothing else'}", *problems]))
+        print(
+            "\n  ".join(
+                [
+                    f"{path.name}: {'not as it should be' if problems else 'holds what it should and nothing else'}",
+                    *problems,
+                ]
+            )
+        )
     sys.exit(any(found.values()))

@@ -74,7 +74,12 @@ def load_cifar10(path: Path) -> Images:
     if path.is_dir():
         root = path.parent if path.name == "cifar-10-batches-py" else path
         train, test = (torchvision.datasets.CIFAR10(root, train=flag) for flag in (True, False))
-        arrays = {"x_train": train.data, "y_train": np.array(train.targets), "x_test": test.data, "y_test": np.array(test.targets)}
+        arrays = {
+            "x_train": train.data,
+            "y_train": np.array(train.targets),
+            "x_test": test.data,
+            "y_test": np.array(test.targets),
+        }
     else:
         arrays = np.load(path, allow_pickle=False)
     x_train, x_test = (torch.from_numpy(arrays[name]).permute(0, 3, 1, 2) / 255 for name in ("x_train", "x_test"))
@@ -88,7 +93,9 @@ def load(data: Path | None, limit: int) -> Images:
         images = load_digits() if data is None else load_cifar10(data)
     except Exception as error:  # whatever a missing or broken file raises: it is the user's to mend
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise SystemExit(f"demo: cannot read CIFAR-10 from {data}: {reason}; expected an .npz or the folder that holds cifar-10-batches-py") from None
+        raise SystemExit(
+            f"demo: cannot read CIFAR-10 from {data}: {reason}; expected an .npz or the folder that holds cifar-10-batches-py"
+        ) from None
     for name in ("x_train", "y_train", "x_test", "y_test"):
         setattr(images, name, getattr(images, name)[:limit])
     return images
@@ -119,9 +126,15 @@ def train(arm: Arm, images: Images, options: argparse.Namespace, progress: Progr
     device = torch.device(options.device)
     torch.manual_seed(options.seed)
     model = arm.model = arm.make().to(device, memory_format=torch.channels_last)
-    before_train, before_eval = (arm.policy.train(), arm.policy.eval()) if arm.policy else (nn.Identity(), nn.Identity())
+    before_train, before_eval = (
+        (arm.policy.train(), arm.policy.eval()) if arm.policy else (nn.Identity(), nn.Identity())
+    )
     torch.manual_seed(options.seed)
-    groups = model.parameter_groups(options.lr, resizer_lr=options.resizer_lr) if isinstance(model, rn.ResizedModel) else model.parameters()
+    groups = (
+        model.parameter_groups(options.lr, resizer_lr=options.resizer_lr)
+        if isinstance(model, rn.ResizedModel)
+        else model.parameters()
+    )
     optimizer = torch.optim.SGD(groups, lr=options.lr, momentum=0.9, nesterov=True)
     steps = len(images.x_train) // options.batch_size
     rates = [group["lr"] for group in optimizer.param_groups]
@@ -206,16 +219,35 @@ def computes_in_bf16(device: str) -> bool:
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="CIFAR-10 as an .npz or as torchvision's folder (default: scikit-learn's digits)")
+    parser.add_argument(
+        "--data", type=Path, help="CIFAR-10 as an .npz or as torchvision's folder (default: scikit-learn's digits)"
+    )
     parser.add_argument("--epochs", type=int, default=6, help="for every arm (default: %(default)s)")
-    parser.add_argument("--images", type=int, default=5_000, help="at most so many, for training and for the test (default: %(default)s)")
+    parser.add_argument(
+        "--images",
+        type=int,
+        default=5_000,
+        help="at most so many, for training and for the test (default: %(default)s)",
+    )
     parser.add_argument("--batch-size", type=int, default=64, help="images per step (default: %(default)s)")
     parser.add_argument("--lr", type=float, default=0.05, help="peak learning rate (default: %(default)s)")
-    parser.add_argument("--resizer-lr", type=float, help="peak learning rate of the resizers (default: a tenth of --lr for Resizer, --lr for LinearResizer)")
+    parser.add_argument(
+        "--resizer-lr",
+        type=float,
+        help="peak learning rate of the resizers (default: a tenth of --lr for Resizer, --lr for LinearResizer)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of weights, shuffling and crops (default: %(default)s)")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda (default: %(default)s)")
-    parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, help="bfloat16 autocast (default: from 32 px on, where the device computes in it)")
-    parser.add_argument("--out", type=Path, default=Path("demo.png"), help="where the picture goes (default: %(default)s)")
+    parser.add_argument(
+        "--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--bf16",
+        action=argparse.BooleanOptionalAction,
+        help="bfloat16 autocast (default: from 32 px on, where the device computes in it)",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("demo.png"), help="where the picture goes (default: %(default)s)"
+    )
     options = parser.parse_args()
     for name in ("epochs", "images", "batch_size"):
         if getattr(options, name) < 1:

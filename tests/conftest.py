@@ -21,3 +21,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def ampere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: type("Properties", (), {"major": 8}))
+    monkeypatch.setattr(torch.version, "hip", None)
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda device: False)

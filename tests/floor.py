@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-_EXPORT = "tests/test_models_elsewhere.py::test_network_exports_with_any_batch_height_and_width"
+_EXPORT = "tests/models/test_models_elsewhere.py::test_network_exports_with_any_batch_height_and_width"
 _PARITY = "torch 2.6 exports a strided slice or pool for odd or for even sizes only"
 _INTERPRETER = "triton 3.2's interpreter counts a loop by what NumPy 1.25 deprecated, and warnings are errors"
 _COMPILER = "the test compiles without a GPU by a hook that triton 3.2 has not yet"
 NOT_ON_THE_FLOOR = {  # the beginning of a test's id, and the reason
-    "tests/test_fake_cuda.py::": "torch 2.6 asks for a driver even of fake CUDA tensors",
-    "tests/test_import.py::": "torch 2.6 itself leaves a temporary folder to be cleaned up, with a ResourceWarning on stderr",
+    "tests/project/test_fake_cuda.py::": "torch 2.6 asks for a driver even of fake CUDA tensors",
+    "tests/project/test_import.py::": "torch 2.6 itself leaves a temporary folder to be cleaned up, with a ResourceWarning on stderr",
     f"{_EXPORT}[basic, option A]": _PARITY,
     f"{_EXPORT}[pre-activation, option A after]": _PARITY,
     f"{_EXPORT}[wide, large stem]": _PARITY,
-    "tests/test_recompute.py::test_compiled_without_a_graph_break_they_are_the_same[batch]": "torch 2.6 compiled updates checkpointed BatchNorms twice",
-    "tests/test_kernels_interpreted.py::test_the_kernels_compute_what_the_oracle_does": _INTERPRETER,
-    "tests/test_crop_resize_kernel.py::test_the_kernel_computes_what_the_oracle_does": _INTERPRETER,
-    "tests/test_crop_resize_kernel.py::test_the_kernel_fits_the_chip": _COMPILER,
-    "tests/test_kernels.py::test_the_inference_kernels_fit_the_chip": _COMPILER,
-    "tests/test_kernels.py::test_the_training_kernels_fit_the_chip": _COMPILER,
+    "tests/resizers/test_recompute.py::test_compiled_without_a_graph_break_they_are_the_same[batch]": "torch 2.6 compiled updates checkpointed BatchNorms twice",
+    "tests/kernels/test_interpreted.py::test_the_kernels_compute_what_the_oracle_does": _INTERPRETER,
+    "tests/kernels/test_crop_resize_kernel.py::test_the_kernel_computes_what_the_oracle_does": _INTERPRETER,
+    "tests/kernels/test_crop_resize_kernel.py::test_the_kernel_fits_the_chip": _COMPILER,
+    "tests/kernels/test_support.py::test_the_inference_kernels_fit_the_chip": _COMPILER,
+    "tests/kernels/test_support.py::test_the_training_kernels_fit_the_chip": _COMPILER,
 }
 
 

@@ -92,7 +92,14 @@ def arrays(state: Mapping[str, torch.Tensor]) -> dict[str, Array]:
 
 
 def learned_resizer(
-    x: Array, size: tuple[int, int], state: Mapping[str, Array], num_blocks: int, *, skip_antialias: bool, feature_antialias: bool, parallel: bool = False
+    x: Array,
+    size: tuple[int, int],
+    state: Mapping[str, Array],
+    num_blocks: int,
+    *,
+    skip_antialias: bool,
+    feature_antialias: bool,
+    parallel: bool = False,
 ) -> Array:
     """Figure 3 of Talebi & Milanfar, ICCV 2021, with BatchNorm in evaluation; ``parallel`` is the wrong wiring of a published port."""
 

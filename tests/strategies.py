@@ -136,7 +136,14 @@ def letterboxings(draw: st.DrawFn) -> Letterboxing:
     """Sources from a pixel to a panorama, smaller and larger than the target."""
     stride = draw(st.none() | strides)
     sides = [stride * draw(st.integers(1, 8)) if stride else draw(lengths) for _ in range(2)]
-    source = draw(st.one_of(sizes, st.tuples(st.just(1), st.integers(1, 1000)), st.tuples(st.integers(1, 1000), st.just(1)), st.just(tuple(sides))))
+    source = draw(
+        st.one_of(
+            sizes,
+            st.tuples(st.just(1), st.integers(1, 1000)),
+            st.tuples(st.integers(1, 1000), st.just(1)),
+            st.just(tuple(sides)),
+        )
+    )
     return Letterboxing(source, (sides[0], sides[1]), draw(positions), draw(st.booleans()), stride)
 
 
@@ -212,7 +219,13 @@ def _layers(draw: st.DrawFn) -> Layer:
     kind = draw(st.sampled_from(["conv", "conv", "conv", "average", "crop", "pad", "permuted", "space_to_depth"]))
     kernel = draw(_pairs(st.integers(1, 4)))
     padding = tuple(draw(st.integers(0, k // 2)) for k in kernel)
-    return Layer(kind, kernel, draw(_pairs(st.sampled_from([1, 1, 2, 3]))), (padding[0], padding[1]), draw(_pairs(st.integers(1, 3))))
+    return Layer(
+        kind,
+        kernel,
+        draw(_pairs(st.sampled_from([1, 1, 2, 3]))),
+        (padding[0], padding[1]),
+        draw(_pairs(st.integers(1, 3))),
+    )
 
 
 @st.composite
@@ -227,7 +240,9 @@ def _centred(draw: st.DrawFn, stride: Pair) -> Layer:
 @st.composite
 def _branches(draw: st.DrawFn) -> Branches:
     stride = draw(_pairs(st.sampled_from([1, 2])))
-    paths = [(draw(_centred(stride)), *draw(st.lists(_centred((1, 1)), max_size=1))) for _ in range(draw(st.integers(2, 3)))]
+    paths = [
+        (draw(_centred(stride)), *draw(st.lists(_centred((1, 1)), max_size=1))) for _ in range(draw(st.integers(2, 3)))
+    ]
     return Branches(tuple(paths), draw(st.sampled_from(["add", "cat"])))
 
 
@@ -250,7 +265,9 @@ class Slide:
         return (self.before + 2 * self.padding - self.dilation * (self.kernel - 1) - 1) // self.stride + 1
 
 
-slides = st.builds(Slide, st.integers(1, 12), st.integers(1, 7), st.integers(1, 4), st.integers(0, 6), st.integers(1, 3)).filter(lambda s: s.after > 0)
+slides = st.builds(
+    Slide, st.integers(1, 12), st.integers(1, 7), st.integers(1, 4), st.integers(0, 6), st.integers(1, 3)
+).filter(lambda s: s.after > 0)
 added_ends = st.tuples(st.integers(0, 5), st.integers(0, 5))  # lines of padding before and behind a map
 
 
@@ -278,7 +295,10 @@ def croppings(draw: st.DrawFn, interpolations: st.SearchStrategy[str] = linear_i
     boxes = []
     for _ in range(draw(st.integers(1, 3))):
         lengths_of_box = [draw(st.integers(1, side) | st.just(side) | st.just(1)) for side in before]
-        starts = [draw(st.integers(0, side - length) | st.just(side - length)) for side, length in zip(before, lengths_of_box, strict=True)]
+        starts = [
+            draw(st.integers(0, side - length) | st.just(side - length))
+            for side, length in zip(before, lengths_of_box, strict=True)
+        ]
         boxes.append((*starts, *lengths_of_box))
     flip = draw(st.lists(st.booleans(), min_size=len(boxes), max_size=len(boxes)))
     return Cropping(before, boxes, flip, draw(sizes), draw(interpolations), draw(antialiases))

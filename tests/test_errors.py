@@ -11,7 +11,7 @@ from torch import nn
 
 import resizenet as rn
 from resizenet import functional, transforms
-from resizenet._errors import check_choice, check_positive
+from resizenet._checks import check_choice, check_positive
 
 TREE = {
     "ResizenetError": (Exception,),
@@ -44,7 +44,10 @@ def test_errors_pickle(name: str) -> None:
 
 
 def test_a_choice_names_the_choices_and_the_closest() -> None:
-    with pytest.raises(rn.UnknownNameError, match=re.escape("norm: expected one of 'batch', 'group', got 'bacth'; did you mean 'batch'?")):
+    with pytest.raises(
+        rn.UnknownNameError,
+        match=re.escape("norm: expected one of 'batch', 'group', got 'bacth'; did you mean 'batch'?"),
+    ):
         check_choice("norm", "bacth", ["batch", "group"])
     with pytest.raises(rn.UnknownNameError, match=re.escape("norm: expected one of 'batch', 'group', got 7") + "$"):
         check_choice("norm", 7, iter(["batch", "group"]))
@@ -61,43 +64,159 @@ def test_a_positive_int_is_an_int_and_positive(value: object) -> None:
 IMAGE = torch.rand(2, 3, 5, 7)
 POLICY = transforms.RandomResizedCropPolicy
 MISTAKES: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
-    "resizer size": (lambda: rn.Resizer((5, 0)), rn.SizeError, "size: expected an int or (height, width), each at least 1, got (5, 0)"),
-    "size of a call": (lambda: rn.FixedResizer(5)(IMAGE, (1, 2, 3)), rn.SizeError, "size: expected an int or (height, width), got 3 numbers in (1, 2, 3)"),
-    "fractional size": (lambda: functional.resize(IMAGE, 2.5), rn.SizeError, "size: expected an int or (height, width) in whole pixels, got 2.5"),
-    "report size": (lambda: rn.report(nn.Identity(), -1), rn.SizeError, "input_size: expected an int or (height, width), each at least 1, got -1"),
-    "adapt size": (lambda: rn.adapt(nn.Identity(), "32"), rn.SizeError, "input_size: expected an int or (height, width) in whole pixels, got '32'"),
-    "eval size": (lambda: POLICY(5, eval_size=0), rn.SizeError, "eval_size: expected an int or (height, width), each at least 1, got 0"),
-    "interpolation": (lambda: rn.FixedResizer(5, interpolation="linear"), rn.UnknownNameError, "interpolation: expected one of 'nearest-exact', 'bilinear'"),
-    "norm": (lambda: rn.Resizer(5, norm="layer"), rn.UnknownNameError, "norm: expected one of 'batch', 'group', 'none', got 'layer'"),
+    "resizer size": (
+        lambda: rn.Resizer((5, 0)),
+        rn.SizeError,
+        "size: expected an int or (height, width), each at least 1, got (5, 0)",
+    ),
+    "size of a call": (
+        lambda: rn.FixedResizer(5)(IMAGE, (1, 2, 3)),
+        rn.SizeError,
+        "size: expected an int or (height, width), got 3 numbers in (1, 2, 3)",
+    ),
+    "fractional size": (
+        lambda: functional.resize(IMAGE, 2.5),
+        rn.SizeError,
+        "size: expected an int or (height, width) in whole pixels, got 2.5",
+    ),
+    "report size": (
+        lambda: rn.report(nn.Identity(), -1),
+        rn.SizeError,
+        "input_size: expected an int or (height, width), each at least 1, got -1",
+    ),
+    "adapt size": (
+        lambda: rn.adapt(nn.Identity(), "32"),
+        rn.SizeError,
+        "input_size: expected an int or (height, width) in whole pixels, got '32'",
+    ),
+    "eval size": (
+        lambda: POLICY(5, eval_size=0),
+        rn.SizeError,
+        "eval_size: expected an int or (height, width), each at least 1, got 0",
+    ),
+    "interpolation": (
+        lambda: rn.FixedResizer(5, interpolation="linear"),
+        rn.UnknownNameError,
+        "interpolation: expected one of 'nearest-exact', 'bilinear'",
+    ),
+    "norm": (
+        lambda: rn.Resizer(5, norm="layer"),
+        rn.UnknownNameError,
+        "norm: expected one of 'batch', 'group', 'none', got 'layer'",
+    ),
     "channels": (lambda: rn.Resizer(5, channels=0), rn.ArgumentError, "channels: expected a positive int, got 0"),
-    "in_channels": (lambda: rn.Resizer(5, in_channels=0), rn.ArgumentError, "in_channels: expected a positive int, got 0"),
-    "out_channels": (lambda: rn.LinearResizer(5, out_channels=-1), rn.ArgumentError, "out_channels: expected a positive int, got -1"),
-    "num_blocks": (lambda: rn.Resizer(5, num_blocks=-1), rn.ArgumentError, "num_blocks: expected a non-negative int, got -1"),
-    "oversample": (lambda: rn.LinearResizer(5, oversample=0), rn.ArgumentError, "oversample: expected a positive int, got 0"),
+    "in_channels": (
+        lambda: rn.Resizer(5, in_channels=0),
+        rn.ArgumentError,
+        "in_channels: expected a positive int, got 0",
+    ),
+    "out_channels": (
+        lambda: rn.LinearResizer(5, out_channels=-1),
+        rn.ArgumentError,
+        "out_channels: expected a positive int, got -1",
+    ),
+    "num_blocks": (
+        lambda: rn.Resizer(5, num_blocks=-1),
+        rn.ArgumentError,
+        "num_blocks: expected a non-negative int, got -1",
+    ),
+    "oversample": (
+        lambda: rn.LinearResizer(5, oversample=0),
+        rn.ArgumentError,
+        "oversample: expected a positive int, got 0",
+    ),
     "kernel too small": (
         lambda: rn.LinearResizer(5, oversample=3, kernel_size=1),
         rn.ArgumentError,
         "kernel_size: expected 3 (oversample) plus an even number, got 1",
     ),
-    "kernel off centre": (lambda: rn.LinearResizer(5, kernel_size=5), rn.ArgumentError, "kernel_size: expected 2 (oversample) plus an even number, got 5"),
-    "report channels": (lambda: rn.report(nn.Identity(), 5, in_channels=0), rn.ArgumentError, "in_channels: expected a positive int, got 0"),
-    "adapt channels": (lambda: rn.adapt(nn.Identity(), 5, in_channels=0), rn.ArgumentError, "in_channels: expected a positive int, got 0"),
-    "adapt classes": (lambda: rn.adapt(nn.Identity(), 5, num_classes=0), rn.ArgumentError, "num_classes: expected a positive int, got 0"),
-    "stem": (lambda: rn.adapt(nn.Identity(), 5, stem="nopool"), rn.UnknownNameError, "got 'nopool'; did you mean 'no_pool'?"),
-    "stem_weights": (lambda: rn.adapt(nn.Identity(), 5, stem_weights="pretrained"), rn.UnknownNameError, "stem_weights: expected one of"),
-    "channel_weights": (lambda: rn.adapt(nn.Identity(), 5, channel_weights="mean"), rn.UnknownNameError, "channel_weights: expected one of"),
-    "unknown family": (lambda: rn.adapt(nn.Identity(), 5), rn.UnsupportedModelError, "adapt: Identity is not a model that adapt knows (torchvision's ResNet, "),
+    "kernel off centre": (
+        lambda: rn.LinearResizer(5, kernel_size=5),
+        rn.ArgumentError,
+        "kernel_size: expected 2 (oversample) plus an even number, got 5",
+    ),
+    "report channels": (
+        lambda: rn.report(nn.Identity(), 5, in_channels=0),
+        rn.ArgumentError,
+        "in_channels: expected a positive int, got 0",
+    ),
+    "adapt channels": (
+        lambda: rn.adapt(nn.Identity(), 5, in_channels=0),
+        rn.ArgumentError,
+        "in_channels: expected a positive int, got 0",
+    ),
+    "adapt classes": (
+        lambda: rn.adapt(nn.Identity(), 5, num_classes=0),
+        rn.ArgumentError,
+        "num_classes: expected a positive int, got 0",
+    ),
+    "stem": (
+        lambda: rn.adapt(nn.Identity(), 5, stem="nopool"),
+        rn.UnknownNameError,
+        "got 'nopool'; did you mean 'no_pool'?",
+    ),
+    "stem_weights": (
+        lambda: rn.adapt(nn.Identity(), 5, stem_weights="pretrained"),
+        rn.UnknownNameError,
+        "stem_weights: expected one of",
+    ),
+    "channel_weights": (
+        lambda: rn.adapt(nn.Identity(), 5, channel_weights="mean"),
+        rn.UnknownNameError,
+        "channel_weights: expected one of",
+    ),
+    "unknown family": (
+        lambda: rn.adapt(nn.Identity(), 5),
+        rn.UnsupportedModelError,
+        "adapt: Identity is not a model that adapt knows (torchvision's ResNet, ",
+    ),
     "model name": (lambda: rn.create_model("resnet2"), rn.UnknownNameError, "name: expected one of "),
-    "padding": (lambda: transforms.NativePolicy(5, padding=-1), rn.ArgumentError, "padding: expected a non-negative int, got -1"),
-    "scale above 1": (lambda: POLICY(5, scale=(0.5, 1.5)), rn.ArgumentError, "scale: expected (low, high) with 0 < low <= high <= 1, got (0.5, 1.5)"),
-    "scale reversed": (lambda: POLICY(5, scale=(1, 0.5)), rn.ArgumentError, "scale: expected (low, high) with 0 < low <= high <= 1, got (1, 0.5)"),
-    "scale not a pair": (lambda: POLICY(5, scale=0.5), rn.ArgumentError, "scale: expected (low, high) with 0 < low <= high <= 1, got 0.5"),
-    "ratio": (lambda: POLICY(5, ratio=(0, 1)), rn.ArgumentError, "ratio: expected (low, high) with 0 < low <= high <= inf, got (0, 1)"),
+    "padding": (
+        lambda: transforms.NativePolicy(5, padding=-1),
+        rn.ArgumentError,
+        "padding: expected a non-negative int, got -1",
+    ),
+    "scale above 1": (
+        lambda: POLICY(5, scale=(0.5, 1.5)),
+        rn.ArgumentError,
+        "scale: expected (low, high) with 0 < low <= high <= 1, got (0.5, 1.5)",
+    ),
+    "scale reversed": (
+        lambda: POLICY(5, scale=(1, 0.5)),
+        rn.ArgumentError,
+        "scale: expected (low, high) with 0 < low <= high <= 1, got (1, 0.5)",
+    ),
+    "scale not a pair": (
+        lambda: POLICY(5, scale=0.5),
+        rn.ArgumentError,
+        "scale: expected (low, high) with 0 < low <= high <= 1, got 0.5",
+    ),
+    "ratio": (
+        lambda: POLICY(5, ratio=(0, 1)),
+        rn.ArgumentError,
+        "ratio: expected (low, high) with 0 < low <= high <= inf, got (0, 1)",
+    ),
     "crop_pct": (lambda: POLICY(5, crop_pct=1.1), rn.ArgumentError, "crop_pct: expected a share in (0, 1], got 1.1"),
-    "policy interpolation": (lambda: transforms.UpscalePolicy(5, interpolation="area"), rn.UnknownNameError, "interpolation: expected one of"),
-    "cover interpolation": (lambda: transforms.ResizeToCover(5, interpolation="area"), rn.UnknownNameError, "interpolation: expected one of"),
-    "shape": (lambda: rn.FixedResizer(5)(IMAGE[0]), rn.ShapeError, "resize: expected (B, C, H, W), got 3 dimensions (3, 5, 7)"),
-    "dtype": (lambda: rn.FixedResizer(5)(IMAGE.int()), rn.DtypeError, "resize: expected a floating point or uint8 tensor, got torch.int32; convert it first"),
+    "policy interpolation": (
+        lambda: transforms.UpscalePolicy(5, interpolation="area"),
+        rn.UnknownNameError,
+        "interpolation: expected one of",
+    ),
+    "cover interpolation": (
+        lambda: transforms.ResizeToCover(5, interpolation="area"),
+        rn.UnknownNameError,
+        "interpolation: expected one of",
+    ),
+    "shape": (
+        lambda: rn.FixedResizer(5)(IMAGE[0]),
+        rn.ShapeError,
+        "resize: expected (B, C, H, W), got 3 dimensions (3, 5, 7)",
+    ),
+    "dtype": (
+        lambda: rn.FixedResizer(5)(IMAGE.int()),
+        rn.DtypeError,
+        "resize: expected a floating point or uint8 tensor, got torch.int32; convert it first",
+    ),
     "too small": (
         lambda: rn.report(torchvision.models.AlexNet(), 32),
         rn.ShapeError,
@@ -120,4 +239,7 @@ def test_a_mistake_is_answered_with_what_was_expected_and_what_came(mistake: str
 
 
 def test_every_kind_of_error_is_raised_somewhere_in_the_table() -> None:
-    assert {error.__name__ for _, error, _ in MISTAKES.values()} == set(TREE) - {"ResizenetError", "CheckpointError"}  # test_models.py has the last
+    assert {error.__name__ for _, error, _ in MISTAKES.values()} == set(TREE) - {
+        "ResizenetError",
+        "CheckpointError",
+    }  # test_models.py has the last

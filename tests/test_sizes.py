@@ -8,7 +8,16 @@ import pytest
 from hypothesis import example, given
 
 from resizenet import SizeError
-from resizenet._sizes import cover_size, fit_size, keep_ratio_size, letterbox, nearest_multiple, parse_size, round_half_up, round_up_to_multiple
+from resizenet._sizes import (
+    cover_size,
+    fit_size,
+    keep_ratio_size,
+    letterbox,
+    nearest_multiple,
+    parse_size,
+    round_half_up,
+    round_up_to_multiple,
+)
 from strategies import Letterboxing, bad_sizes, lengths, letterboxings, positive_lengths, sizes
 
 
@@ -84,7 +93,9 @@ def test_an_image_of_the_target_size_stays_as_it_is(size: tuple[int, int]) -> No
         ((32, 32), (224, 160), (224, 224)),
     ],
 )
-def test_covering_sizes_worked_out_by_hand(size: tuple[int, int], target: tuple[int, int], covering: tuple[int, int]) -> None:
+def test_covering_sizes_worked_out_by_hand(
+    size: tuple[int, int], target: tuple[int, int], covering: tuple[int, int]
+) -> None:
     assert cover_size(*size, target) == covering
 
 
@@ -96,7 +107,9 @@ def test_fitting_sizes_fit_and_touch_the_target(size: tuple[int, int], target: t
 
 
 @given(sizes, sizes)
-def test_fitting_sizes_keep_the_shape_to_half_a_pixel_or_are_one_pixel(size: tuple[int, int], target: tuple[int, int]) -> None:
+def test_fitting_sizes_keep_the_shape_to_half_a_pixel_or_are_one_pixel(
+    size: tuple[int, int], target: tuple[int, int]
+) -> None:
     factor = min(Fraction(target[0], size[0]), Fraction(target[1], size[1]))
     for before, after in zip(size, fit_size(*size, target), strict=True):
         assert abs(after - factor * before) <= Fraction(1, 2) or (after == 1 and factor * before < 1)
@@ -129,7 +142,9 @@ def test_without_enlarging_no_side_grows_and_images_inside_stay(size: tuple[int,
         ((480, 640), (640, 640), (480, 640)),
     ],
 )
-def test_fitting_sizes_worked_out_by_hand(size: tuple[int, int], target: tuple[int, int], fitting: tuple[int, int]) -> None:
+def test_fitting_sizes_worked_out_by_hand(
+    size: tuple[int, int], target: tuple[int, int], fitting: tuple[int, int]
+) -> None:
     assert fit_size(*size, target) == fitting
 
 
@@ -178,7 +193,13 @@ def test_positions_say_where_the_content_lies(position: str, padding: list[int])
 
 @pytest.mark.parametrize(
     ("size", "canvas"),  # to 640 with a stride of 32, as detection networks are served
-    [((1080, 1920), (384, 640)), ((480, 640), (480, 640)), ((500, 375), (512, 384)), ((1920, 1080), (640, 384)), ((10, 6400), (32, 640))],
+    [
+        ((1080, 1920), (384, 640)),
+        ((480, 640), (480, 640)),
+        ((500, 375), (512, 384)),
+        ((1920, 1080), (640, 384)),
+        ((10, 6400), (32, 640)),
+    ],
 )
 def test_minimal_rectangles_worked_out_by_hand(size: tuple[int, int], canvas: tuple[int, int]) -> None:
     assert letterbox(*size, (640, 640), position="center", upscale=False, stride=32).canvas == canvas
@@ -186,7 +207,9 @@ def test_minimal_rectangles_worked_out_by_hand(size: tuple[int, int], canvas: tu
 
 @given(lengths, lengths)
 def test_rounding_up_reaches_the_next_multiple(length: int, multiple: int) -> None:
-    assert round_up_to_multiple(length, multiple) == next(n for n in range(length, length + multiple) if n % multiple == 0)
+    assert round_up_to_multiple(length, multiple) == next(
+        n for n in range(length, length + multiple) if n % multiple == 0
+    )
 
 
 @given(positive_lengths, lengths)
@@ -203,7 +226,13 @@ def test_convention_of_two_multiples_the_larger_is_taken(length: float, nearest:
 
 
 @pytest.mark.parametrize(
-    ("size", "target", "longest", "plain", "jittered"),  # timm 1.0.31's ResizeKeepRatio.get_params; jittered: area 0.64, aspect 1.21
+    (
+        "size",
+        "target",
+        "longest",
+        "plain",
+        "jittered",
+    ),  # timm 1.0.31's ResizeKeepRatio.get_params; jittered: area 0.64, aspect 1.21
     [
         ((60, 80), (32, 32), 0.0, (32, 43), (36, 59)),
         ((60, 80), (32, 32), 1.0, (24, 32), (27, 44)),
@@ -225,4 +254,6 @@ def test_keeping_the_ratio_gives_the_sizes_of_timm(
 def test_keeping_the_ratio_covers_at_0_and_fits_at_1(size: tuple[int, int], target: tuple[int, int]) -> None:
     for longest, law in ((0.0, cover_size), (1.0, fit_size)):
         kept = keep_ratio_size(*size, target, longest=longest)
-        assert all(abs(a - b) <= 1 for a, b in zip(kept, law(*size, target), strict=True))  # a tie may fall to either side in floats
+        assert all(
+            abs(a - b) <= 1 for a, b in zip(kept, law(*size, target), strict=True)
+        )  # a tie may fall to either side in floats

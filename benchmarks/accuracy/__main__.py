@@ -96,7 +96,9 @@ def show(options: argparse.Namespace) -> None:
             if version is None:
                 continue
             done = len(list((options.results / label.replace(" --", "-")).glob("*.json")))
-            print(f"{label}: {version.question} {version.epochs} epochs, {version.seeds} seeds, {done} of {len(version.arms) * version.seeds} runs")
+            print(
+                f"{label}: {version.question} {version.epochs} epochs, {version.seeds} seeds, {done} of {len(version.arms) * version.seeds} runs"
+            )
             for arm in version.arms:
                 print(f"    {arm}")
 
@@ -135,26 +137,42 @@ def main() -> None:
     command = commands.add_parser("run", help="train what has no result yet")
     command.add_argument("experiment", help="`list` shows them")
     command.add_argument(
-        "--data", type=Path, required=True, help="CIFAR-10 as .npz or a cifar-10-batches-py folder; for Imagenette the folder of train/ and val/"
+        "--data",
+        type=Path,
+        required=True,
+        help="CIFAR-10 as .npz or a cifar-10-batches-py folder; for Imagenette the folder of train/ and val/",
     )
-    command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cuda or cpu (default: %(default)s)")
+    command.add_argument(
+        "--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cuda or cpu (default: %(default)s)"
+    )
     command.add_argument("--seeds", type=_positive, help="how many, instead of the experiment's own number")
     command.add_argument("--epochs", type=_positive, help="instead of the experiment's own")
-    command.add_argument("--budget-minutes", type=float, help="stop before an epoch that would not fit; the same command goes on later")
+    command.add_argument(
+        "--budget-minutes", type=float, help="stop before an epoch that would not fit; the same command goes on later"
+    )
     command.add_argument("--small", action="store_true", help="the version for a CPU, with results of its own")
     command.add_argument("--arms", help="only the arms whose name matches this regular expression")
     command.add_argument("--precision", choices=MIXED_PRECISION, help="default: bf16 where the device computes in it")
     command.add_argument("--compile", action="store_true", help="torch.compile the training step's model")
     command.add_argument("--out", type=Path, default=RESULTS, help="folder for the results (default: the repository's)")
-    command.add_argument("--checkpoints", type=Path, default=FOLDER, help="folder for interrupted runs (default: in the repository, ignored by git)")
+    command.add_argument(
+        "--checkpoints",
+        type=Path,
+        default=FOLDER,
+        help="folder for interrupted runs (default: in the repository, ignored by git)",
+    )
     command.set_defaults(call=run)
     command = commands.add_parser("list", help="the experiments and their arms")
-    command.add_argument("--results", type=Path, default=RESULTS, help="folder of the results (default: the repository's)")
+    command.add_argument(
+        "--results", type=Path, default=RESULTS, help="folder of the results (default: the repository's)"
+    )
     command.set_defaults(call=show)
     command = commands.add_parser("table", help="print the results as a table")
     command.add_argument("experiment", help="`list` shows them")
     command.add_argument("--small", action="store_true", help="of the version for a CPU")
-    command.add_argument("--results", type=Path, default=RESULTS, help="folder of the results (default: the repository's)")
+    command.add_argument(
+        "--results", type=Path, default=RESULTS, help="folder of the results (default: the repository's)"
+    )
     command.set_defaults(call=table)
     command = commands.add_parser("picture", help="draw the README's picture from the results")
     command.add_argument("file", type=Path, nargs="?", default=Path("docs/stems.svg"), help="(default: %(default)s)")

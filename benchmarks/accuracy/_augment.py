@@ -28,7 +28,9 @@ def draw(policy: ResizePolicy | None, height: int, width: int, count: int, gener
     raise TypeError(f"{type(policy).__name__} has no random half in batch")
 
 
-def _random_boxes(policy: RandomResizedCropPolicy, height: int, width: int, count: int, generator: torch.Generator) -> Tensor:
+def _random_boxes(
+    policy: RandomResizedCropPolicy, height: int, width: int, count: int, generator: torch.Generator
+) -> Tensor:
     """As torchvision draws a RandomResizedCrop: the first of ten draws that fits, else the largest centred box of a ratio in the range."""
     uniform = torch.rand(4, count, _TRIES, generator=generator)
     low, high = policy.scale

@@ -31,7 +31,11 @@ def _stem_arms(*, small: bool, left_out: set[str]) -> dict[str, Arm]:
         for name, stem in _STEMS.items()  # type: ignore[misc]
     }
     makers["folded stem"] = lambda: _folded(small=small)
-    arms = {f"{name}, {size} px": Arm(make, {"upscale": None if size == 32 else size}) for size in (32, 64, 128) for name, make in makers.items()}
+    arms = {
+        f"{name}, {size} px": Arm(make, {"upscale": None if size == 32 else size})
+        for size in (32, 64, 128)
+        for name, make in makers.items()
+    }
     return {name: arm for name, arm in arms.items() if name not in left_out}
 
 
@@ -45,7 +49,16 @@ STEM_BY_RESOLUTION = Experiment(
     left_out="the small stem at 128 px, which costs 16 times the small stem at 32 px",
     small=Experiment(
         question="How does resizing impact ResNet performance on CIFAR-10?",
-        arms=_stem_arms(small=True, left_out={*_SLOWEST, "small stem, 64 px", "folded stem, 64 px", "no-pool stem, 128 px", "folded stem, 128 px"}),
+        arms=_stem_arms(
+            small=True,
+            left_out={
+                *_SLOWEST,
+                "small stem, 64 px",
+                "folded stem, 64 px",
+                "no-pool stem, 128 px",
+                "folded stem, 128 px",
+            },
+        ),
         epochs=5,
         reference="ImageNet stem, 32 px",
         left_out="the small and folded stems at 64 and 128 px and the no-pool stem at 128 px, the slowest of them",
@@ -93,7 +106,10 @@ def accuracy_by_size(model: nn.Module, data: ImageData) -> dict[str, float]:
 def _crop_experiment(*, small: bool) -> Experiment:
     return Experiment(
         question="How far apart should the sizes of training and evaluation be?",
-        arms={name: Arm(lambda: resnet18("cifar", small=small), {"policy": policy.to_dict()}) for name, policy in _POLICIES.items()},
+        arms={
+            name: Arm(lambda: resnet18("cifar", small=small), {"policy": policy.to_dict()})
+            for name, policy in _POLICIES.items()
+        },
         epochs=5 if small else 30,
         seeds=2 if small else 3,
         reference="native, padding 4",
@@ -122,7 +138,9 @@ SHAPE = Experiment(
         arms={
             "resnet20": Arm(lambda: rn.create_model("resnet20")),
             "resnet56": Arm(lambda: rn.create_model("resnet56")),
-            "reduced depth (resnet14_64), quarter width": Arm(lambda: rn.create_model("resnet14_64", widths=(16, 16, 16))),
+            "reduced depth (resnet14_64), quarter width": Arm(
+                lambda: rn.create_model("resnet14_64", widths=(16, 16, 16))
+            ),
             "reduced bottlenecks, quarter width": Arm(lambda: ConstantWidthBottlenecks(16)),
             "resnet18, small stem, quarter width": Arm(lambda: resnet18("cifar", small=True)),
             "wide (wrn_16_4), quarter width": Arm(lambda: _thin_wide(dropout=0.0)),

@@ -20,7 +20,10 @@ from torchvision.transforms import v2
 
 import resizenet as rn
 
-CIFAR10 = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)  # mean and standard deviation of the 50,000 training images
+CIFAR10 = (
+    (0.4914, 0.4822, 0.4465),
+    (0.2470, 0.2435, 0.2616),
+)  # mean and standard deviation of the 50,000 training images
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -37,7 +40,9 @@ class ImageData:
 
     def to(self, device: torch.device) -> ImageData:
         """The same data on another device."""
-        return replace(self, **{name: getattr(self, name).to(device) for name in ("x_train", "y_train", "x_test", "y_test")})
+        return replace(
+            self, **{name: getattr(self, name).to(device) for name in ("x_train", "y_train", "x_test", "y_test")}
+        )
 
     def fingerprint(self) -> dict[str, int | str]:
         """How many images there are, and the CRC-32 of all pixels and labels (about half a second per GB); of data on the CPU."""
@@ -108,7 +113,9 @@ def _checked(images: np.ndarray, labels: np.ndarray) -> tuple[Tensor, Tensor]:
         raise ValueError(f"images of {images.dtype} {images.shape}, expected uint8 (N, 32, 32, 3)")
     labels = labels.reshape(-1)
     if len(labels) != len(images) or labels.dtype.kind not in "iu" or not 0 <= labels.min() <= labels.max() <= 9:
-        raise ValueError(f"{len(labels)} labels of {labels.dtype} for {len(images)} images, expected as many, of 0 to 9")
+        raise ValueError(
+            f"{len(labels)} labels of {labels.dtype} for {len(images)} images, expected as many, of 0 to 9"
+        )
     return rearrange(torch.from_numpy(images), "n h w c -> n c h w").contiguous(), torch.from_numpy(labels).long()
 
 
@@ -121,10 +128,14 @@ def load_folder(path: Path, size: int) -> ImageData:
     try:
         train, test = ImageFolder(path / "train"), ImageFolder(path / "val")
         if train.classes != test.classes or len(train.classes) > 10:
-            raise ValueError(f"{len(train.classes)} classes in train, {len(test.classes)} in val, expected the same, at most 10")
+            raise ValueError(
+                f"{len(train.classes)} classes in train, {len(test.classes)} in val, expected the same, at most 10"
+            )
         parts = [part for folder in (train, test) for part in _decode(folder, size)]
     except (OSError, ValueError) as error:  # PIL's errors are OSErrors
-        raise SystemExit(f"{path}: not a folder of images in train/CLASS/ and val/CLASS/ ({type(error).__name__}: {error})") from None
+        raise SystemExit(
+            f"{path}: not a folder of images in train/CLASS/ and val/CLASS/ ({type(error).__name__}: {error})"
+        ) from None
     return ImageData(*parts, *IMAGENET)
 
 

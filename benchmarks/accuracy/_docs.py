@@ -44,7 +44,12 @@ class Page:
 
 _INTERVAL = "Diamonds are means with their 95 % interval, dots the seeds; the dotted line is the mean that the others are compared with."
 _ARMS = Figure(_plots.arms_plot, alt="Test accuracy of every arm: seeds, mean and 95 % interval.", caption=_INTERVAL)
-_CURVES = Figure(_plots.curves, "-curves", alt="Test accuracy by epoch, one line per arm and seed.", caption="Test accuracy by epoch, one line per seed.")
+_CURVES = Figure(
+    _plots.curves,
+    "-curves",
+    alt="Test accuracy by epoch, one line per arm and seed.",
+    caption="Test accuracy by epoch, one line per seed.",
+)
 _MACS = Figure(
     _plots.against(lambda records: records[0]["macs"], "multiply-accumulates per image"),
     "-macs",
@@ -101,7 +106,15 @@ def tables_of(folder: str, results: Path = RESULTS) -> str:
     name, experiment = versions()[folder]
     arms = arms_of(folder, results)
     tables = [table(experiment, arms) for table in PAGES[name].tables]
-    return "\n".join([*tables, *_tables.unlike(experiment, arms), *_tables.diverged(arms), *_gaps(experiment, arms), _tables.provenance(arms)])
+    return "\n".join(
+        [
+            *tables,
+            *_tables.unlike(experiment, arms),
+            *_tables.diverged(arms),
+            *_gaps(experiment, arms),
+            _tables.provenance(arms),
+        ]
+    )
 
 
 def _gaps(experiment: Experiment, arms: Arms) -> list[str]:
@@ -137,5 +150,7 @@ def write_docs(folder: Path, results: Path = RESULTS) -> None:
             picture = folder / f"{version}{figure.suffix}.svg"
             figure.draw(experiment, arms_of(version, results), picture)
             if figure.alt:
-                parts.append(f"```{{figure}} ../generated/measured/{picture.name}\n:alt: {figure.alt}\n\n{figure.caption}\n```\n")
+                parts.append(
+                    f"```{{figure}} ../generated/measured/{picture.name}\n:alt: {figure.alt}\n\n{figure.caption}\n```\n"
+                )
         fragment.write_text("\n".join(parts))

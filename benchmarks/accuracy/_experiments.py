@@ -9,7 +9,14 @@ from ._experiment import Arm, Experiment
 from ._resizer import IMAGENETTE, IMAGEWOOF, LEARNED_RESIZER, RESIZER_STABILITY
 from ._transfer import TRANSFER
 
-_PUBLISHED_RESNET = {"lr": 0.1, "schedule": "steps", "nesterov": False, "weight_decay": 1e-4, "batch_size": 128, "label_smoothing": 0.0}
+_PUBLISHED_RESNET = {
+    "lr": 0.1,
+    "schedule": "steps",
+    "nesterov": False,
+    "weight_decay": 1e-4,
+    "batch_size": 128,
+    "label_smoothing": 0.0,
+}
 
 RESNET20_RECIPE = Experiment(
     question="Does resnet20 learn as published (He et al. 2015, section 4.2: 8.75 % error after 64,000 steps, 164 epochs)?",

@@ -40,7 +40,9 @@ class SpaceToDepthResizer(rn.FixedResizer):
     def __init__(self, size: int, *, hidden: int = 32) -> None:
         super().__init__(size)
         self.fold = nn.PixelUnshuffle(2)
-        self.head = nn.Sequential(nn.Conv2d(12, hidden, 3, padding=1, bias=False), nn.BatchNorm2d(hidden), nn.LeakyReLU(0.2))
+        self.head = nn.Sequential(
+            nn.Conv2d(12, hidden, 3, padding=1, bias=False), nn.BatchNorm2d(hidden), nn.LeakyReLU(0.2)
+        )
         self.tail = nn.Conv2d(hidden, 3, 3, padding=1)
         nn.init.zeros_(self.tail.weight)
         nn.init.zeros_(self.tail.bias)
@@ -72,7 +74,9 @@ class QuarterResNet9(nn.Module):
             return nn.Sequential(conv(before, after), nn.MaxPool2d(2))
 
         self.stem, self.first, self.second, self.third = conv(3, 16), pooled(16, 32), pooled(32, 64), pooled(64, 128)
-        self.residual_1, self.residual_3 = (nn.Sequential(conv(width, width), conv(width, width)) for width in (32, 128))
+        self.residual_1, self.residual_3 = (
+            nn.Sequential(conv(width, width), conv(width, width)) for width in (32, 128)
+        )
         self.fc = nn.Linear(128, 10, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def _figure(file: Path, *, size: tuple[float, float], panels: tuple[int, int] = (1, 1), **options: object) -> Iterator[Any]:
+def _figure(
+    file: Path, *, size: tuple[float, float], panels: tuple[int, int] = (1, 1), **options: object
+) -> Iterator[Any]:
     """(figure, axes as an array of ``panels``), saved at the end."""
     import matplotlib as mpl
 
@@ -62,7 +64,13 @@ def curves(experiment: Experiment, arms: Arms, file: Path) -> None:
         for (name, records), color in zip(arms.items(), _colors(len(arms)), strict=True):
             label = _label(name, [epoch["accuracy"] for record in records for epoch in record["curve"]])
             for record in records:
-                panel.plot(*_by_epoch(record, "accuracy"), color=color, marker="o", markersize=3, label=None if record is not records[0] else label)
+                panel.plot(
+                    *_by_epoch(record, "accuracy"),
+                    color=color,
+                    marker="o",
+                    markersize=3,
+                    label=None if record is not records[0] else label,
+                )
         panel.set(xlabel="epoch", ylabel="test accuracy (%)")
         panel.xaxis.get_major_locator().set_params(integer=True)
         figure.legend(loc="outside right upper", fontsize="small")
@@ -79,7 +87,16 @@ def against(cost: Callable[[list[Record]], float], axis: str) -> Callable[[Exper
             for (name, records), color in zip(arms.items(), _colors(len(arms)), strict=True):
                 values, x = accuracies(records), cost(records)
                 label = _label(name, values)
-                panel.errorbar(x, _mean(values), yerr=half_width(values), color=color, marker="o", capsize=4, label=label, linestyle="none")
+                panel.errorbar(
+                    x,
+                    _mean(values),
+                    yerr=half_width(values),
+                    color=color,
+                    marker="o",
+                    capsize=4,
+                    label=label,
+                    linestyle="none",
+                )
                 panel.plot([x] * len(values), _drawn(values), color=color, marker="_", linestyle="none")
             panel.set(xscale="log", xlabel=axis, ylabel="test accuracy, last epoch (%)")
             panel.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
@@ -95,14 +112,22 @@ def headline(experiment: Experiment, arms: Arms, file: Path) -> None:
     import matplotlib as mpl
 
     rows = sorted(arms.items(), key=lambda arm: arm[1][0]["macs"])
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "headline"}), _figure(file, size=(7, 0.8 + 0.32 * len(rows))) as (_, axes):
+    with (
+        mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "headline"}),
+        _figure(file, size=(7, 0.8 + 0.32 * len(rows))) as (_, axes),
+    ):
         panel: Axes = axes[0, 0]
         for row, (name, records) in enumerate(rows):
             value = _mean(accuracies(records))
-            panel.plot(value, row, color="tab:orange" if name.startswith(("small", "folded")) else "tab:blue", marker="o")
+            panel.plot(
+                value, row, color="tab:orange" if name.startswith(("small", "folded")) else "tab:blue", marker="o"
+            )
             if math.isfinite(value):
                 panel.annotate(f"{value:.1f} %", (value, row), (8, 0), textcoords="offset points", va="center")
-        panel.set_yticks(range(len(rows)), [f"{_label(name, accuracies(records))}, {records[0]['macs'] / 1e6:.1f} M MACs" for name, records in rows])
+        panel.set_yticks(
+            range(len(rows)),
+            [f"{_label(name, accuracies(records))}, {records[0]['macs'] / 1e6:.1f} M MACs" for name, records in rows],
+        )
         panel.set(xlabel="test accuracy (%)", ylim=(len(rows) - 0.5, -0.5))
         panel.margins(x=0.18)
         panel.spines[["top", "right"]].set_visible(False)
@@ -115,7 +140,9 @@ def arms_plot(experiment: Experiment, arms: Arms, file: Path) -> None:
         panel: Axes = axes[0, 0]
         for row, records in enumerate(arms.values()):
             values = accuracies(records)
-            panel.plot(_drawn(values), [row] * len(values), color="tab:gray", marker="o", markersize=4, linestyle="none")
+            panel.plot(
+                _drawn(values), [row] * len(values), color="tab:gray", marker="o", markersize=4, linestyle="none"
+            )
             panel.errorbar(_mean(values), row, xerr=half_width(values), color="tab:blue", marker="D", capsize=4)
         if experiment.reference in arms:
             panel.axvline(_mean(accuracies(arms[experiment.reference])), color="tab:gray", linestyle=":")
@@ -133,7 +160,11 @@ def sizes(experiment: Experiment, arms: Arms, file: Path) -> None:
         for (name, records), color in zip(arms.items(), ("tab:blue", "tab:orange", "tab:green"), strict=False):
             means = [mean(measured(records, f"accuracy_at_{size}")) for size in EVAL_SIZES]
             panel.plot(EVAL_SIZES, _drawn(means), color=color, marker="o", label=_label(name, means))
-            panel.axvline(32 / ResizePolicy.from_dict(records[0]["recipe"]["policy"]).apparent_size_ratio(), color=color, linestyle=":")
+            panel.axvline(
+                32 / ResizePolicy.from_dict(records[0]["recipe"]["policy"]).apparent_size_ratio(),
+                color=color,
+                linestyle=":",
+            )
         panel.set(xlabel="test images resized to (px)", ylabel="test accuracy (%)")
         panel.legend()
 
@@ -141,15 +172,24 @@ def sizes(experiment: Experiment, arms: Arms, file: Path) -> None:
 def stability(experiment: Experiment, arms: Arms, file: Path) -> None:
     """Test accuracy by epoch with the running statistics and with the batch's, one panel per arm."""
     lines = {
-        "accuracy_all_batch_statistics": {"color": "tab:gray", "linestyle": "--", "label": "batch statistics in all norms"},
-        "accuracy_resizer_batch_statistics": {"color": "tab:orange", "label": "batch statistics in the resizer's norms"},
+        "accuracy_all_batch_statistics": {
+            "color": "tab:gray",
+            "linestyle": "--",
+            "label": "batch statistics in all norms",
+        },
+        "accuracy_resizer_batch_statistics": {
+            "color": "tab:orange",
+            "label": "batch statistics in the resizer's norms",
+        },
         "accuracy": {"color": "tab:blue", "marker": "o", "label": "running statistics, as evaluated"},
     }
     with _figure(file, size=(11, 5.5), panels=(2, (len(arms) + 1) // 2), sharex=True, sharey=True) as (figure, panels):
         for panel, (name, records) in zip(panels.flat, arms.items(), strict=False):
             for key, style in lines.items():
                 panel.plot(*_by_epoch(records[0], key), **style)
-            panel.set_title(_label(name, [epoch[key] for epoch in records[0]["curve"] for key in lines]), fontsize="medium")
+            panel.set_title(
+                _label(name, [epoch[key] for epoch in records[0]["curve"] for key in lines]), fontsize="medium"
+            )
         for panel in panels.flat[len(arms) :]:
             panel.axis("off")
         figure.supxlabel("epoch")

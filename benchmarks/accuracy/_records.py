@@ -10,7 +10,21 @@ from typing import Any
 RESULTS = Path(__file__).parents[1] / "results" / "accuracy"
 # Records of the first harness lack "small", "finish", "peak_memory_bytes", "processes", "compiled", older ones "data"; those without "precision" are of bf16.
 SCHEMA = 1
-_REQUIRED = ("command", "arm", "seed", "recipe", "accuracy", "curve", "seconds", "images_per_second", "macs", "params", "device", "versions", "date")
+_REQUIRED = (
+    "command",
+    "arm",
+    "seed",
+    "recipe",
+    "accuracy",
+    "curve",
+    "seconds",
+    "images_per_second",
+    "macs",
+    "params",
+    "device",
+    "versions",
+    "date",
+)
 
 Record = dict[str, Any]
 
@@ -36,14 +50,22 @@ def read_record(file: Path) -> Record:
 
 def differences(record: Record, asked: Record) -> list[str]:
     """How a finished run differs from one that is asked for, in words: each value that both hold."""
-    held, wanted = (_terms(values) for values in ({"compiled": False, "precision": "bf16", **record}, json.loads(json.dumps(asked))))
-    return [f"{key} {value}, not {wanted[key]}" for key, value in held.items() if key in wanted and value != wanted[key]]
+    held, wanted = (
+        _terms(values) for values in ({"compiled": False, "precision": "bf16", **record}, json.loads(json.dumps(asked)))
+    )
+    return [
+        f"{key} {value}, not {wanted[key]}" for key, value in held.items() if key in wanted and value != wanted[key]
+    ]
 
 
 def _terms(record: Record) -> dict[str, Any]:
     """The recipe's values, those of its policy (the first harness had the padding of ours in the recipe), and what else decides a result."""
     recipe = record["recipe"]
-    return {**recipe, **(recipe.get("policy") or {}), **{key: record[key] for key in ("compiled", "precision", "data") if key in record}}
+    return {
+        **recipe,
+        **(recipe.get("policy") or {}),
+        **{key: record[key] for key in ("compiled", "precision", "data") if key in record},
+    }
 
 
 def load(experiment: str, results: Path = RESULTS) -> dict[str, list[Record]]:
@@ -58,7 +80,9 @@ def load(experiment: str, results: Path = RESULTS) -> dict[str, list[Record]]:
         record = read_record(file)
         first = files.setdefault((record["arm"], record["seed"]), file)
         if first != file:
-            raise SystemExit(f"{first} and {file.name}: two results of {record['arm']}, seed {record['seed']}; delete one")
+            raise SystemExit(
+                f"{first} and {file.name}: two results of {record['arm']}, seed {record['seed']}; delete one"
+            )
         arms[record["arm"]].append(record)
     if not arms:
         raise SystemExit(f"{results / experiment}: no results yet")

@@ -18,7 +18,11 @@ from ._networks import SpaceToDepthResizer, resnet20, resnet50
 from ._train import accuracy
 
 MakeResizer = Callable[[], nn.Module]
-_EQUAL_MACS = (20, 38, 78)  # widths: 15.17 M multiply-accumulates at 16 px, where Resizer(16) from 32 px and resnet20 together have 15.25 M
+_EQUAL_MACS = (
+    20,
+    38,
+    78,
+)  # widths: 15.17 M multiply-accumulates at 16 px, where Resizer(16) from 32 px and resnet20 together have 15.25 M
 
 
 def _behind(resizer: MakeResizer, widths: tuple[int, int, int] = (16, 32, 64)) -> Callable[[], nn.Module]:
@@ -66,9 +70,13 @@ def _stability_arms() -> dict[str, Arm]:
     arms = {"fixed": Arm(_behind(lambda: rn.FixedResizer(16)))}
     for norm, ratios in {"batch": (1, 0.1, 0.01), "group": (1, 0.1), "none": (1, 0.1)}.items():
         for ratio in ratios:
-            arms[f"{norm}, lr x {ratio}"] = Arm(_behind(partial(rn.Resizer, 16, norm=norm)), {"lr_ratios": {"resizer.": ratio}})
+            arms[f"{norm}, lr x {ratio}"] = Arm(
+                _behind(partial(rn.Resizer, 16, norm=norm)), {"lr_ratios": {"resizer.": ratio}}
+            )
     for norm in ("batch", "none"):
-        arms[f"{norm}, tail lr x 0.01"] = Arm(_behind(partial(rn.Resizer, 16, norm=norm)), {"lr_ratios": {"resizer.tail.": 0.01}})
+        arms[f"{norm}, tail lr x 0.01"] = Arm(
+            _behind(partial(rn.Resizer, 16, norm=norm)), {"lr_ratios": {"resizer.tail.": 0.01}}
+        )
     return arms | _at_both_rates("linear", lambda: rn.LinearResizer(16))
 
 
@@ -113,7 +121,11 @@ _BASELINE = "baseline: fixed resize"
 def _folder_experiment(name: str, *, small: bool) -> Experiment:
     """The published setting: a network first trained behind the fixed resize, then equal extra epochs with either resizer."""
     large, size = (64, 32) if small else (448, 224)
-    recipe = {"lr": 0.05, "policy": RandomResizedCropPolicy(large, scale=(0.25, 1.0), crop_pct=1.0).to_dict(), "batch_size": 64}
+    recipe = {
+        "lr": 0.05,
+        "policy": RandomResizedCropPolicy(large, scale=(0.25, 1.0), crop_pct=1.0).to_dict(),
+        "batch_size": 64,
+    }
     extra = {**recipe, "lr": 0.005}
 
     def behind(resizer: Callable[[int], nn.Module]) -> Callable[[], nn.Module]:

@@ -112,7 +112,9 @@ def _check_finished(session: Session, file: Path, recipe: Recipe) -> None:
     asked |= {"precision": session.named_precision} if session.named_precision else {}
     different = differences(read_record(file), asked)
     if different:
-        raise SystemExit(f"{file}: a result with {', '.join(different)}; change the command, take another --out, or delete it")
+        raise SystemExit(
+            f"{file}: a result with {', '.join(different)}; change the command, take another --out, or delete it"
+        )
 
 
 @contextmanager
@@ -122,7 +124,9 @@ def _memory_errors(name: str, seed: int) -> Iterator[None]:
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error):
             detail = str(error).splitlines()[0][:200] if str(error) else "no memory left"
-            raise SystemExit(f"{name}, seed {seed}: out of memory; leave the arm out (--arms) or use a larger device ({detail})") from None
+            raise SystemExit(
+                f"{name}, seed {seed}: out of memory; leave the arm out (--arms) or use a larger device ({detail})"
+            ) from None
         raise
 
 
@@ -139,7 +143,9 @@ def _run_one(session: Session, name: str, seed: int, epochs: int) -> Record:
     arm = session.experiment.arms[name]
     recipe = _recipe(session, name, epochs)
     _check_batches(recipe, session.accelerator, len(session.data.x_train))
-    session.budget.check(_expected_epoch(session, name), session.accelerator)  # before the features of a frozen network, too
+    session.budget.check(
+        _expected_epoch(session, name), session.accelerator
+    )  # before the features of a frozen network, too
     now = time.perf_counter()
     torch.manual_seed(seed)
     data = arm.prepare(session.data)
@@ -166,7 +172,10 @@ def _run_one(session: Session, name: str, seed: int, epochs: int) -> Record:
         "finish": finish,
         "curve": progress["curve"],
         "seconds": time.perf_counter() - begun,
-        "images_per_second": training.steps * recipe.batch_size * epochs / sum(epoch["seconds"] for epoch in progress["curve"]),
+        "images_per_second": training.steps
+        * recipe.batch_size
+        * epochs
+        / sum(epoch["seconds"] for epoch in progress["curve"]),
         "peak_memory_bytes": progress["peak_memory"],
         **_cost(arm, session.data, recipe),
         **_environment(session),
@@ -177,11 +186,15 @@ def _train(session: Session, name: str, seed: int, training: Training, progress:
     """The epochs that are missing, each with its checkpoint; ``progress`` grows."""
     memory = PeakMemory(session.accelerator.device)
     curve, steps = progress["curve"], training.steps
-    bar = session.progress.add_task(f"{name}, seed {seed}", total=training.recipe.epochs * steps, completed=len(curve) * steps)
+    bar = session.progress.add_task(
+        f"{name}, seed {seed}", total=training.recipe.epochs * steps, completed=len(curve) * steps
+    )
     while len(curve) < training.recipe.epochs:
         session.budget.check(progress["epoch_seconds"] or _expected_epoch(session, name), session.accelerator)
         start = time.perf_counter()
-        measured = training.epoch(lambda: session.progress.advance(bar)) | session.experiment.watch(training.model, training.data)
+        measured = training.epoch(lambda: session.progress.advance(bar)) | session.experiment.watch(
+            training.model, training.data
+        )
         curve.append(_finite({"epoch": len(curve) + 1, **measured}))
         progress["epoch_seconds"] = time.perf_counter() - start
         progress["seconds"] = time.perf_counter() - begun
@@ -194,7 +207,9 @@ def _train(session: Session, name: str, seed: int, training: Training, progress:
 def _check_batches(recipe: Recipe, accelerator: Accelerator, images: int) -> None:
     steps = recipe.epochs * (images // recipe.batch_size)
     if steps < _FEWEST_STEPS:
-        raise SystemExit(f"{images} training images in batches of {recipe.batch_size} make {steps} steps in {recipe.epochs} epochs; {_FEWEST_STEPS} are needed")
+        raise SystemExit(
+            f"{images} training images in batches of {recipe.batch_size} make {steps} steps in {recipe.epochs} epochs; {_FEWEST_STEPS} are needed"
+        )
     if recipe.batch_size % accelerator.num_processes:
         raise SystemExit(f"{accelerator.num_processes} processes cannot share batches of {recipe.batch_size} equally")
 
@@ -204,7 +219,9 @@ def _make(session: Session, arm: Arm, seed: int) -> nn.Module:
     if arm.start is not None:
         file = _weights_file(session, arm.start, seed)
         if not file.exists():
-            raise SystemExit(f"{file}: no weights of the arm {arm.start!r}, seed {seed}, to go on from; run that arm first (if it has a result, delete that)")
+            raise SystemExit(
+                f"{file}: no weights of the arm {arm.start!r}, seed {seed}, to go on from; run that arm first (if it has a result, delete that)"
+            )
         strange = model.load_state_dict(_checkpoint.load(file), strict=False).unexpected_keys
         if strange:
             raise SystemExit(f"{file}: weights of another network ({strange[0]}, ...)")
@@ -223,14 +240,21 @@ def _resume(session: Session, file: Path, training: Training) -> dict[str, Any]:
         return {"curve": [], "seconds": 0.0, "epoch_seconds": 0.0, "peak_memory": None}
     state = _checkpoint.load(file)
     if state.get("terms") != _terms(session, training):
-        raise SystemExit(f"{file}: an interrupted run of another recipe, precision, number of processes or data; finish it with those, or delete it")
+        raise SystemExit(
+            f"{file}: an interrupted run of another recipe, precision, number of processes or data; finish it with those, or delete it"
+        )
     training.load_state_dict(state["training"])
     return state["progress"]
 
 
 def _terms(session: Session, training: Training) -> list[str]:
     """What must not change in the middle of a run."""
-    return [repr(training.recipe), session.precision, f"{session.accelerator.num_processes} processes", repr(session.fingerprint)]
+    return [
+        repr(training.recipe),
+        session.precision,
+        f"{session.accelerator.num_processes} processes",
+        repr(session.fingerprint),
+    ]
 
 
 def _save(session: Session, file: Path, training: Training, progress: dict[str, Any]) -> None:
@@ -267,8 +291,17 @@ def _cost(arm: Arm, data: ImageData, recipe: Recipe) -> dict[str, int]:
 
 def _environment(session: Session) -> dict[str, Any]:
     device = session.accelerator.device
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU {platform.machine()}, {torch.get_num_threads()} threads"
-    versions = {"python": platform.python_version(), "torch": torch.__version__, "torchvision": torchvision.__version__, "resizenet": rn.__version__}
+    name = (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else f"CPU {platform.machine()}, {torch.get_num_threads()} threads"
+    )
+    versions = {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+        "resizenet": rn.__version__,
+    }
     return {
         "device": name,
         "precision": session.precision,

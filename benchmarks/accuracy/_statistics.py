@@ -31,7 +31,9 @@ def difference(values: Sequence[float], reference: Sequence[float]) -> tuple[flo
     errors = [statistics.variance(sample) / len(sample) for sample in (values, reference)]
     if not any(errors):
         return gain, 0.0
-    freedom = sum(errors) ** 2 / sum(error**2 / (len(sample) - 1) for error, sample in zip(errors, (values, reference), strict=True))
+    freedom = sum(errors) ** 2 / sum(
+        error**2 / (len(sample) - 1) for error, sample in zip(errors, (values, reference), strict=True)
+    )
     return gain, float(stats.t.ppf(_UPPER, freedom)) * math.sqrt(sum(errors))
 
 

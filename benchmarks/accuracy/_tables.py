@@ -41,7 +41,12 @@ def provenance(arms: Arms) -> str:
 
 def diverged(arms: Arms) -> list[str]:
     """A note that names the runs whose loss was no number in the end, whatever accuracy the network has by chance."""
-    names = [f"{arm}, seed {record['seed']}" for arm, records in arms.items() for record in records if record["curve"][-1]["loss"] is None]
+    names = [
+        f"{arm}, seed {record['seed']}"
+        for arm, records in arms.items()
+        for record in records
+        if record["curve"][-1]["loss"] is None
+    ]
     return [f"Diverged: {'; '.join(names)}.\n"] if names else []
 
 
@@ -62,7 +67,9 @@ def _terms(record: Record) -> str:
 def _same_seeds(records: list[Record], reference: list[Record]) -> tuple[list[Record], list[Record]]:
     """The runs of the seeds that both have."""
     seeds = {record["seed"] for record in records} & {record["seed"] for record in reference}
-    return [record for record in records if record["seed"] in seeds], [record for record in reference if record["seed"] in seeds]
+    return [record for record in records if record["seed"] in seeds], [
+        record for record in reference if record["seed"] in seeds
+    ]
 
 
 def throughput(records: list[Record]) -> float:
@@ -88,7 +95,9 @@ def accuracy_table(experiment: Experiment, arms: Arms, *, speed: bool = True) ->
             "accuracy, last epoch (%)": mean_text(values),
         }
         if reference:
-            row[f"against {experiment.reference}"] = "" if records is reference else difference_text(*map(accuracies, _same_seeds(records, reference)))
+            row[f"against {experiment.reference}"] = (
+                "" if records is reference else difference_text(*map(accuracies, _same_seeds(records, reference)))
+            )
         if speed:
             row["images / s, fastest epoch"] = f"{throughput(records):,.0f}"
         return row
@@ -101,7 +110,13 @@ def sizes_table(experiment: Experiment, arms: Arms) -> str:
     """Per policy: how large objects look at 32 px against training, where they would look alike, and the mean accuracy at every size."""
     from resizenet.transforms import ResizePolicy
 
-    header = ["policy", "apparent size, 32 px against training", "predicted best (px)", "best (px)", *(f"{size} px (%)" for size in EVAL_SIZES)]
+    header = [
+        "policy",
+        "apparent size, 32 px against training",
+        "predicted best (px)",
+        "best (px)",
+        *(f"{size} px (%)" for size in EVAL_SIZES),
+    ]
 
     def row(name: str, records: list[Record]) -> list[str]:
         ratio = ResizePolicy.from_dict(records[0]["recipe"]["policy"]).apparent_size_ratio()
@@ -127,13 +142,19 @@ def fold_table(experiment: Experiment, arms: Arms) -> str:
     (records,) = arms.values()
     rows = [["upscaled to 64 px, as in training", mean_text(measured(records, "upscaled")), "", ""]]
     for key, name in _WAYS.items():
-        rows.append([f"native: {name}", *(mean_text(measured(records, key + mode)) for mode in ("", ", bn", ", bn+head"))])
+        rows.append(
+            [f"native: {name}", *(mean_text(measured(records, key + mode)) for mode in ("", ", bn", ", bn+head"))]
+        )
     return markdown(header, rows)
 
 
 def _largest_gap(records: list[Record], mode: str) -> float | None:
     """Of all epochs and seeds: how many points of test accuracy the running statistics cost against the batch's own, in the norms of ``mode``."""
-    pairs = [(epoch[f"accuracy_{mode}_batch_statistics"], epoch["accuracy"]) for record in records for epoch in record["curve"]]
+    pairs = [
+        (epoch[f"accuracy_{mode}_batch_statistics"], epoch["accuracy"])
+        for record in records
+        for epoch in record["curve"]
+    ]
     return None if any(None in pair for pair in pairs) else max(batch - running for batch, running in pairs)
 
 
@@ -153,5 +174,12 @@ def stability_table(experiment: Experiment, arms: Arms) -> str:
             spread([record["curve"][-1]["residual_over_plain"] for record in records]),
         ]
 
-    header = ("front", "parameters", "accuracy, last epoch (%)", "largest gap, resizer's norms", "largest gap, all norms", "residual / plain")
+    header = (
+        "front",
+        "parameters",
+        "accuracy, last epoch (%)",
+        "largest gap, resizer's norms",
+        "largest gap, all norms",
+        "residual / plain",
+    )
     return markdown(header, (row(name, records) for name, records in arms.items()))

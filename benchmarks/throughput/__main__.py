@@ -56,7 +56,9 @@ def run(options: argparse.Namespace) -> None:
         show(found, console)
         if options.out:
             options.out.mkdir(parents=True, exist_ok=True)
-            (options.out / f"{name}.json").write_text(json.dumps(describe(bench, options.suite, command, rows), indent=1))  # so far, should the rest be lost
+            (options.out / f"{name}.json").write_text(
+                json.dumps(describe(bench, options.suite, command, rows), indent=1)
+            )  # so far, should the rest be lost
     if bench.failures:
         raise SystemExit("not timed:\n" + "\n".join(bench.failures))
 
@@ -72,14 +74,24 @@ def main() -> None:
     commands = parser.add_subparsers(required=True)
     command = commands.add_parser("run", help="time a suite")
     command.add_argument("suite", choices=sorted(SUITES))
-    command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cuda or cpu (default: %(default)s)")
+    command.add_argument(
+        "--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cuda or cpu (default: %(default)s)"
+    )
     command.add_argument("--quick", action="store_true", help="few settings and few rounds")
-    command.add_argument("--only", help="the settings whose title matches this regular expression; they get a file of their own")
-    command.add_argument("--out", type=Path, help=f"folder for the JSON, for example {RESULTS.relative_to(RESULTS.parents[2])}; not written unless given")
+    command.add_argument(
+        "--only", help="the settings whose title matches this regular expression; they get a file of their own"
+    )
+    command.add_argument(
+        "--out",
+        type=Path,
+        help=f"folder for the JSON, for example {RESULTS.relative_to(RESULTS.parents[2])}; not written unless given",
+    )
     command.set_defaults(call=run)
     command = commands.add_parser("table", help="print the results")
     command.add_argument("suite", nargs="?", choices=sorted(SUITES), help="all unless given")
-    command.add_argument("--results", type=Path, default=RESULTS, help="folder of the results (default: the repository's)")
+    command.add_argument(
+        "--results", type=Path, default=RESULTS, help="folder of the results (default: the repository's)"
+    )
     command.set_defaults(call=table)
     options = parser.parse_args()
     options.call(options)

@@ -63,7 +63,9 @@ def torchvision_one_by_one(crops: Crops, images: Tensor) -> Tensor:
     results = []
     for image, box, flipped in zip(images, crops.boxes.tolist(), crops.flip.tolist(), strict=True):
         crop = F.resized_crop(image, *box, size=[crops.target, crops.target], antialias=crops.antialias)
-        results.append(F.normalize(F.to_dtype(F.horizontal_flip(crop) if flipped else crop, scale=True), MEAN, STD).to(crops.dtype))
+        results.append(
+            F.normalize(F.to_dtype(F.horizontal_flip(crop) if flipped else crop, scale=True), MEAN, STD).to(crops.dtype)
+        )
     return torch.stack(results).to(crops.images.device)
 
 
@@ -72,7 +74,9 @@ def interpolate_one_by_one(crops: Crops) -> Tensor:
     results = []
     for image, (top, left, height, width) in zip(crops.images.split(1), crops.boxes.tolist(), strict=True):
         crop = image[:, :, top : top + height, left : left + width].float()
-        results.append(functional.interpolate(crop, (crops.target, crops.target), mode="bilinear", antialias=crops.antialias))
+        results.append(
+            functional.interpolate(crop, (crops.target, crops.target), mode="bilinear", antialias=crops.antialias)
+        )
     return _finish(crops, torch.cat(results) / 255)
 
 
@@ -86,7 +90,9 @@ def _finish(crops: Crops, images: Tensor) -> Tensor:
 def _corners(boxes: Tensor, inset: Tensor) -> Tensor:
     """(B, 4, 2): x and y of the corners, clockwise from the top left, ``inset`` (B, 2) in y and x from the centres of the outermost pixels."""
     top, left, bottom, right = torch.cat([boxes[:, :2] + inset, boxes[:, :2] + boxes[:, 2:] - 1 - inset], 1).unbind(1)
-    return torch.stack([torch.stack(corner, 1) for corner in ((left, top), (right, top), (right, bottom), (left, bottom))], 1)
+    return torch.stack(
+        [torch.stack(corner, 1) for corner in ((left, top), (right, top), (right, bottom), (left, bottom))], 1
+    )
 
 
 def kornia_slices(crops: Crops) -> Tensor:
@@ -94,7 +100,9 @@ def kornia_slices(crops: Crops) -> Tensor:
     from kornia.geometry.transform import crop_by_indices
 
     boxes = crops.boxes.float()
-    images = crop_by_indices(crops.images.float() / 255, _corners(boxes, 0 * boxes[:, :2]), (crops.target, crops.target), align_corners=False)
+    images = crop_by_indices(
+        crops.images.float() / 255, _corners(boxes, 0 * boxes[:, :2]), (crops.target, crops.target), align_corners=False
+    )
     return _finish(crops, images)
 
 
@@ -105,13 +113,23 @@ def kornia_warp(crops: Crops) -> Tensor:
     boxes = crops.boxes.float()
     inset = boxes[:, 2:] / (2 * crops.target) - 0.5
     corners = _corners(boxes, inset).to(crops.images.device, non_blocking=True)
-    return _finish(crops, crop_and_resize(crops.images.float() / 255, corners, (crops.target, crops.target), align_corners=True))
+    return _finish(
+        crops, crop_and_resize(crops.images.float() / 255, corners, (crops.target, crops.target), align_corners=True)
+    )
 
 
 def ours(crops: Crops, *, kernels: str) -> Tensor:
     """All of it in one call."""
     return crop_resize(
-        crops.images, crops.boxes, crops.target, flip=crops.flip, antialias=crops.antialias, mean=MEAN, std=STD, dtype=crops.dtype, kernels=kernels
+        crops.images,
+        crops.boxes,
+        crops.target,
+        flip=crops.flip,
+        antialias=crops.antialias,
+        mean=MEAN,
+        std=STD,
+        dtype=crops.dtype,
+        kernels=kernels,
     )
 
 
@@ -128,7 +146,9 @@ def candidates_of(crops: Crops) -> list[Candidate]:
         peer("F.interpolate, one by one", lambda: interpolate_one_by_one(crops)),
     ]
     if crops.images.is_cuda:
-        found.append(peer("torchvision v2, one by one, on the device", lambda: torchvision_one_by_one(crops, crops.images)))
+        found.append(
+            peer("torchvision v2, one by one, on the device", lambda: torchvision_one_by_one(crops, crops.images))
+        )
     if not crops.antialias and installed("kornia"):
         found += [
             peer("kornia on the batch, slices", lambda: kornia_slices(crops)),
@@ -151,11 +171,15 @@ def cropping(bench: Bench, batch: int, size: int, target: int, dtype: str, *, an
     with one_thread():
         crops = draw(bench.device, batch, size, target, dtype, antialias=antialias)
         work = Work(flops=0, least_bytes=least_bytes(crops))
-        return bench.rows(_setting(batch, size, target, dtype, antialias), candidates_of(crops), tolerance=TOLERANCE, work=work)
+        return bench.rows(
+            _setting(batch, size, target, dtype, antialias), candidates_of(crops), tolerance=TOLERANCE, work=work
+        )
 
 
 def _setting(batch: int, size: int, target: int, dtype: str, antialias: bool) -> Setting:
-    return Setting("random crops", f"{size} to {target} px{'' if antialias else ' without antialias'}", f"uint8 to {dtype}", batch)
+    return Setting(
+        "random crops", f"{size} to {target} px{'' if antialias else ' without antialias'}", f"uint8 to {dtype}", batch
+    )
 
 
 def jobs(bench: Bench) -> Jobs:
@@ -163,7 +187,9 @@ def jobs(bench: Bench) -> Jobs:
     cuda = bench.device.type == "cuda"
     batch, dtypes = (256, ("float32", "float16")) if cuda else (64, ("float32",))
     return {
-        _setting(batch, 256, 224, dtype, antialias).title: partial(cropping, bench, batch, 256, 224, dtype, antialias=antialias)
+        _setting(batch, 256, 224, dtype, antialias).title: partial(
+            cropping, bench, batch, 256, 224, dtype, antialias=antialias
+        )
         for dtype in dtypes
         for antialias in (True, False)
     }

@@ -58,7 +58,11 @@ NETWORKS = {
         },
         cpu_batch=32,
     ),
-    "wrn_28_10": Network(ours=lambda: rn.create_model("wrn_28_10"), peers={"by hand": (lambda: HandWrittenWideResNet(28, 10), None)}, cpu_batch=4),
+    "wrn_28_10": Network(
+        ours=lambda: rn.create_model("wrn_28_10"),
+        peers={"by hand": (lambda: HandWrittenWideResNet(28, 10), None)},
+        cpu_batch=4,
+    ),
 }
 
 
@@ -105,8 +109,12 @@ def rows(bench: Bench, case: str, dtype: str, batch: int, *, train: bool, compil
             call = (training_call if train else inference_call)(variant, images)
             answer = gradient_norm(variant, call) if train else None
             peer = who != "ours"
-            candidates.append(Candidate(who, call, mode, "channels_last", peer=peer, baseline=peer and mode == "eager", answer=answer))
-    return bench.rows(_setting(case, dtype, batch, train), candidates, tolerance=tolerance_of(dtype, bench.device), work=work)
+            candidates.append(
+                Candidate(who, call, mode, "channels_last", peer=peer, baseline=peer and mode == "eager", answer=answer)
+            )
+    return bench.rows(
+        _setting(case, dtype, batch, train), candidates, tolerance=tolerance_of(dtype, bench.device), work=work
+    )
 
 
 def _setting(case: str, dtype: str, batch: int, train: bool) -> Setting:
@@ -121,5 +129,7 @@ def jobs(bench: Bench, quick: bool) -> Jobs:
         batch = _CUDA_BATCH if bench.device.type == "cuda" else network.cpu_batch
         for dtype in dtypes[-1:] if quick else dtypes:
             for train in (False, True):
-                found[_setting(case, dtype, batch, train).title] = partial(rows, bench, case, dtype, batch, train=train, compiled_too=not quick)
+                found[_setting(case, dtype, batch, train).title] = partial(
+                    rows, bench, case, dtype, batch, train=train, compiled_too=not quick
+                )
     return found

@@ -90,13 +90,29 @@ class Bench:
         self.ceilings = Ceilings(device)
         self.failures: list[str] = []
 
-    def rows(self, setting: Setting, candidates: Sequence[Candidate], *, tolerance: float, work: Work | None = None, memory: bool = True) -> list[Row]:
+    def rows(
+        self,
+        setting: Setting,
+        candidates: Sequence[Candidate],
+        *,
+        tolerance: float,
+        work: Work | None = None,
+        memory: bool = True,
+    ) -> list[Row]:
         """A row for each candidate; MismatchError, before anything is timed, where candidates of a group differ by more than ``tolerance``."""
         check(candidates, tolerance)
-        seconds = alternate({index: candidate.call for index, candidate in enumerate(candidates)}, self.device, self.rounds)
+        seconds = alternate(
+            {index: candidate.call for index, candidate in enumerate(candidates)}, self.device, self.rounds
+        )
         floor = {} if work is None else self.ceilings.floor(work, setting.dtype)
         return [
-            {**asdict(setting), **_named(candidate), **summary(seconds[index]), **(self._memory(candidate) if memory else {}), **floor}
+            {
+                **asdict(setting),
+                **_named(candidate),
+                **summary(seconds[index]),
+                **(self._memory(candidate) if memory else {}),
+                **floor,
+            }
             for index, candidate in enumerate(candidates)
         ]
 
@@ -129,7 +145,9 @@ def check(candidates: Sequence[Candidate], tolerance: float) -> None:
         answer = candidate.answer or candidate.call
         got = answer()
         assert isinstance(got, Tensor), candidate
-        expected = first.setdefault(candidate.group, got.clone())  # a CUDA graph writes its next result to the same place
+        expected = first.setdefault(
+            candidate.group, got.clone()
+        )  # a CUDA graph writes its next result to the same place
         error = difference(expected, got, candidate.margin)
         if not error <= tolerance:
             raise MismatchError(

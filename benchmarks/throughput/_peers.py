@@ -129,5 +129,7 @@ def paired_resizers(size: int) -> tuple[PortedResizer, rn.Resizer]:
         if isinstance(norm, nn.BatchNorm2d):
             nn.init.normal_(norm.running_mean)
             nn.init.uniform_(norm.running_var, 0.5, 2)
-    peer.load_state_dict(dict(zip(peer.state_dict(), ours.state_dict().values(), strict=True)))  # both register their layers in the same order
+    peer.load_state_dict(
+        dict(zip(peer.state_dict(), ours.state_dict().values(), strict=True))
+    )  # both register their layers in the same order
     return peer, ours

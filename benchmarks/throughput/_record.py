@@ -21,7 +21,16 @@ RESULTS = Path(__file__).parents[1] / "results" / "throughput"
 SCHEMA = 2
 SETTING = ("task", "case", "dtype", "batch")
 
-_RECORD: dict[str, type] = {"schema": int, "suite": str, "command": str, "device": str, "date": str, "commit": str, "versions": dict, "rows": list}
+_RECORD: dict[str, type] = {
+    "schema": int,
+    "suite": str,
+    "command": str,
+    "device": str,
+    "date": str,
+    "commit": str,
+    "versions": dict,
+    "rows": list,
+}
 _ROW: dict[str, type] = {
     "task": str,
     "case": str,
@@ -72,7 +81,9 @@ def validate(record: dict[str, Any]) -> None:
 
 def _check_fields(where: str, found: dict[str, Any], expected: dict[str, type]) -> None:
     if found.keys() != expected.keys():
-        raise ValueError(f"{where}: missing {sorted(expected.keys() - found.keys())}, unknown {sorted(found.keys() - expected.keys())}")
+        raise ValueError(
+            f"{where}: missing {sorted(expected.keys() - found.keys())}, unknown {sorted(found.keys() - expected.keys())}"
+        )
     for key, kind in expected.items():
         if type(found[key]) is not kind:
             raise ValueError(f"{where}.{key}: expected {kind.__name__}, got {found[key]!r}")
@@ -80,7 +91,9 @@ def _check_fields(where: str, found: dict[str, Any], expected: dict[str, type]) 
 
 def _check_values(where: str, row: Row) -> None:
     if not 0 < row["quartile_low_s"] <= row["median_s"] <= row["quartile_high_s"] < float("inf"):
-        raise ValueError(f"{where}: expected 0 < low quartile <= median <= high quartile, got {[row[key] for key in _ROW if key.endswith('_s')]}")
+        raise ValueError(
+            f"{where}: expected 0 < low quartile <= median <= high quartile, got {[row[key] for key in _ROW if key.endswith('_s')]}"
+        )
     if row.get("bound", "copy") not in ("copy", "matrix"):
         raise ValueError(f"{where}.bound: expected copy or matrix, got {row['bound']!r}")
     if not 0 < row.get("floor_s", 1.0) < float("inf"):
@@ -115,7 +128,11 @@ def describe(bench: Bench, suite: str, command: str, rows: list[Row]) -> dict[st
 def _versions(device: torch.device) -> dict[str, str]:
     packages = ("torch", "torchvision", "triton", "timm", "kornia", "pillow")
     found = {dist.metadata["Name"].lower(): dist.version for dist in importlib.metadata.distributions()}
-    versions = {"python": platform.python_version(), "resizenet": rn.__version__, **{name: found[name] for name in packages if name in found}}
+    versions = {
+        "python": platform.python_version(),
+        "resizenet": rn.__version__,
+        **{name: found[name] for name in packages if name in found},
+    }
     versions["torch"] = torch.__version__  # with its build
     if device.type == "cuda":
         versions["driver"] = output_of("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
@@ -126,6 +143,8 @@ def _device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+    model = next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine()
+    )
     threads = torch.get_num_threads()
     return f"{model}, {threads} thread{'s' if threads > 1 else ''}"

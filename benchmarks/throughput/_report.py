@@ -48,7 +48,9 @@ def reporting(bench: Bench, name: str, size: int) -> list[Row]:
         "resizenet.report": lambda: torch.tensor(rn.report(model, size).macs),
     }
     first, *_ = calls
-    candidates = [Candidate(who, call, peer="resizenet" not in who, baseline=who == first) for who, call in calls.items()]
+    candidates = [
+        Candidate(who, call, peer="resizenet" not in who, baseline=who == first) for who, call in calls.items()
+    ]
     return bench.rows(_setting(name, size), candidates, tolerance=0)
 
 

@@ -17,7 +17,17 @@ import resizenet as rn
 from ._paired import Bench, Candidate, Jobs, MismatchError, Row, Setting, difference, note
 from ._peers import PortedResizer, paired_resizers
 from ._roofline import Work, inference_work, training_work
-from ._timing import DTYPES, LAYOUTS, compiled, dtypes_of, gradient_norm, inference_call, mode_name, tolerance_of, training_call
+from ._timing import (
+    DTYPES,
+    LAYOUTS,
+    compiled,
+    dtypes_of,
+    gradient_norm,
+    inference_call,
+    mode_name,
+    tolerance_of,
+    training_call,
+)
 
 _EXACT = 1e-4
 _DEEP = 4  # times the tolerance: so much do the layers of a network in training add to the rounding of its gradient
@@ -40,7 +50,11 @@ class Case:
 
     def images(self, device: torch.device, layout: str) -> Tensor:
         """(batch, 3, *size), random."""
-        return torch.rand(self.batch, 3, *self.size).to(device, DTYPES[self.dtype]).contiguous(memory_format=LAYOUTS[layout])
+        return (
+            torch.rand(self.batch, 3, *self.size)
+            .to(device, DTYPES[self.dtype])
+            .contiguous(memory_format=LAYOUTS[layout])
+        )
 
 
 def _inference_calls(model: nn.Module, images: Tensor) -> tuple[Callable[[], object], Callable[[], Tensor] | None]:
@@ -97,10 +111,15 @@ def _for_training(case: Case, device: torch.device, layout: str, images: Tensor)
         return placed(model)
 
     models = {"port": placed(peer), "ours": ours(), "ours, checkpoint": ours(checkpoint=True)}
-    return {**models, **{f"ours, {name}": model for name, model in _with_kernels(lambda: ours(kernels="always"), images).items()}}
+    return {
+        **models,
+        **{f"ours, {name}": model for name, model in _with_kernels(lambda: ours(kernels="always"), images).items()},
+    }
 
 
-def _candidates(models: dict[str, nn.Module], images: Tensor, layout: str, calls: Calls, compiled_too: bool) -> list[Candidate]:
+def _candidates(
+    models: dict[str, nn.Module], images: Tensor, layout: str, calls: Calls, compiled_too: bool
+) -> list[Candidate]:
     """Each model eager, and the plain ones compiled: recomputing and Triton kernels are for eager mode."""
     candidates = []
     for who, model in models.items():
@@ -110,18 +129,24 @@ def _candidates(models: dict[str, nn.Module], images: Tensor, layout: str, calls
         for mode, variant in modes.items():
             call, answer = calls(variant, images)
             is_port = who == "port"
-            candidates.append(Candidate(who, call, mode, layout, peer=is_port, baseline=is_port and mode == "eager", answer=answer))
+            candidates.append(
+                Candidate(who, call, mode, layout, peer=is_port, baseline=is_port and mode == "eager", answer=answer)
+            )
     return candidates
 
 
-def inference(bench: Bench, case: Case, *, layouts: Collection[str] = LAYOUTS, compiled_layouts: Collection[str] = LAYOUTS) -> list[Row]:
+def inference(
+    bench: Bench, case: Case, *, layouts: Collection[str] = LAYOUTS, compiled_layouts: Collection[str] = LAYOUTS
+) -> list[Row]:
     """Rows of the port and of ours."""
     torch.manual_seed(0)
     _check_exactly(case.target, case.size, bench.device)
     return _rows(bench, case, "inference", _for_inference, _inference_calls, inference_work, layouts, compiled_layouts)
 
 
-def training(bench: Bench, case: Case, *, layouts: Collection[str] = LAYOUTS, compiled_layouts: Collection[str] = LAYOUTS) -> list[Row]:
+def training(
+    bench: Bench, case: Case, *, layouts: Collection[str] = LAYOUTS, compiled_layouts: Collection[str] = LAYOUTS
+) -> list[Row]:
     """Rows of a training step (forward, backward) of the resizer alone."""
     torch.manual_seed(0)
     return _rows(bench, case, "training step", _for_training, _training_calls, training_work, layouts, compiled_layouts)
@@ -161,7 +186,11 @@ def backbone(bench: Bench, case: Case, *, train: bool, network: str = "resnet50"
     torch.manual_seed(0)
     images = case.images(bench.device, "channels_last")
     resizers = (_for_training if train else _for_inference)(case, bench.device, "channels_last", images)
-    model = torchvision.models.get_model(network, weights=None).to(bench.device, DTYPES[case.dtype], memory_format=torch.channels_last).train(train)
+    model = (
+        torchvision.models.get_model(network, weights=None)
+        .to(bench.device, DTYPES[case.dtype], memory_format=torch.channels_last)
+        .train(train)
+    )
     small = _plain_resize(images, case.target).contiguous(memory_format=torch.channels_last)
     fixed = rn.FixedResizer(case.target)
     if not difference(small, fixed(images)) <= tolerance_of(case.dtype, bench.device):
@@ -178,7 +207,9 @@ def backbone(bench: Bench, case: Case, *, train: bool, network: str = "resnet50"
     ]
     for who, resizer in resizers.items():
         wrapped = rn.ResizedModel(resizer, copy.deepcopy(model))
-        candidates.append(candidate(f"behind {who}", wrapped, images, "learned", peer=isinstance(resizer, PortedResizer)))
+        candidates.append(
+            candidate(f"behind {who}", wrapped, images, "learned", peer=isinstance(resizer, PortedResizer))
+        )
     work = (training_work if train else inference_work)(model, small)
     tolerance = tolerance_of(case.dtype, bench.device) * (_DEEP if train else 1)
     return bench.rows(case.setting(_backbone_task(network, train)), candidates, tolerance=tolerance, work=work)
@@ -188,7 +219,9 @@ def cases(device: torch.device, quick: bool) -> list[Case]:
     """Sizes, batches and dtypes; ``quick`` has one size and one batch, and one dtype on a GPU."""
     halving, small, odd = ((448, 448), 224), ((64, 64), 32), ((300, 400), 224)
     if device.type == "cuda":
-        sizes = [(*halving, 128)] if quick else [(*size, batch) for size in (halving, small, odd) for batch in (1, 32, 128)]
+        sizes = (
+            [(*halving, 128)] if quick else [(*size, batch) for size in (halving, small, odd) for batch in (1, 32, 128)]
+        )
     else:
         sizes = [(*halving, 4)] if quick else [(*halving, 1), (*halving, 4), (*small, 32), (*odd, 4)]
     dtypes = ("bfloat16",) if quick and device.type == "cuda" else dtypes_of(device)
@@ -205,5 +238,7 @@ def jobs(bench: Bench, quick: bool) -> Jobs:
         found[case.setting("training step").title] = partial(training, bench, case, **(one if quick else {}))
         if case.size == (448, 448):
             for train in (False,) if quick else (False, True):
-                found[case.setting(_backbone_task("resnet50", train)).title] = partial(backbone, bench, case, train=train)
+                found[case.setting(_backbone_task("resnet50", train)).title] = partial(
+                    backbone, bench, case, train=train
+                )
     return found

@@ -86,7 +86,12 @@ class Ceilings:
         copying = work.least_bytes / self.copy()
         computing = work.flops / self.matrix(dtype) if work.flops else 0.0
         bound = "matrix" if computing > copying else "copy"
-        return {"flops": work.flops, "least_bytes": work.least_bytes, "floor_s": max(copying, computing), "bound": bound}
+        return {
+            "flops": work.flops,
+            "least_bytes": work.least_bytes,
+            "floor_s": max(copying, computing),
+            "bound": bound,
+        }
 
     def _seconds(self, call: Callable[[], object]) -> float:
         return min(alternate({"": call}, self.device, _ROUNDS)[""])

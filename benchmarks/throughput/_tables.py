@@ -15,7 +15,9 @@ from benchmarks._markdown import markdown
 from ._paired import Row, Setting
 from ._record import RESULTS, by_setting, load, setting_of
 
-EXPECTED = tuple(f"{suite}-{version}" for suite in ("resizer", "models", "transforms", "report") for version in ("cpu-quick", "cuda"))
+EXPECTED = tuple(
+    f"{suite}-{version}" for suite in ("resizer", "models", "transforms", "report") for version in ("cpu-quick", "cuda")
+)
 _LEFT = 2
 
 
@@ -48,7 +50,11 @@ def _megabytes(row: Row, rows: list[Row]) -> str:
 
 def _memory_ratio(row: Row, rows: list[Row]) -> str:
     """Against the first baseline, or the first peer of records that have none."""
-    first = next(other for other in sorted(rows, key=lambda other: not other.get("baseline")) if other.get("baseline") or other["peer"])
+    first = next(
+        other
+        for other in sorted(rows, key=lambda other: not other.get("baseline"))
+        if other.get("baseline") or other["peer"]
+    )
     return f"{row['peak_bytes'] / first['peak_bytes']:.2f}" if "peak_bytes" in row and first.get("peak_bytes") else ""
 
 
@@ -77,7 +83,11 @@ class Page:
         """``rows`` are those of one setting."""
         columns = {name: [cell(row, rows) for row in rows] for name, cell in COLUMNS.items()}
         columns = {name: cells for name, cells in columns.items() if any(cells)}
-        return cls(Setting(*setting_of(rows[0])).title, list(columns), [list(line) for line in zip(*columns.values(), strict=True)])
+        return cls(
+            Setting(*setting_of(rows[0])).title,
+            list(columns),
+            [list(line) for line in zip(*columns.values(), strict=True)],
+        )
 
     def markdown(self) -> str:
         """For the docs."""
@@ -96,7 +106,10 @@ class Page:
 def source(record: dict[str, Any]) -> str:
     """Where the rows come from, and what the floors were computed with."""
     ceilings = record.get("ceilings", {})
-    rates = [f"{digits(rate / 1e9)} {'GB/s copied' if name == 'copy' else f'GFLOP/s in {name}'}" for name, rate in ceilings.items()]
+    rates = [
+        f"{digits(rate / 1e9)} {'GB/s copied' if name == 'copy' else f'GFLOP/s in {name}'}"
+        for name, rate in ceilings.items()
+    ]
     measured = f" Ceilings: {', '.join(rates)}." if rates else ""
     return f"`{record['command']}`; {record['device']}; torch {record['versions']['torch']}; {record['date']}; commit {record['commit']}.{measured}\n"
 
@@ -129,7 +142,9 @@ def write_docs(folder: Path, results: Path = RESULTS) -> None:
         (folder / f"throughput-{file.stem}.md").write_text(_fragment(record, record["rows"]))
         for task in dict.fromkeys(row["task"] for row in record["rows"]):
             rows = [row for row in record["rows"] if row["task"] == task]
-            (folder / f"throughput-{file.stem}-{task.replace(', ', '-').replace(' ', '-')}.md").write_text(_fragment(record, rows))
+            (folder / f"throughput-{file.stem}-{task.replace(', ', '-').replace(' ', '-')}.md").write_text(
+                _fragment(record, rows)
+            )
 
 
 def _fragment(record: dict[str, Any], rows: list[Row]) -> str:

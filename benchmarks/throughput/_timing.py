@@ -50,7 +50,9 @@ def gradient_norm(model: nn.Module, call: Callable[[], object]) -> Callable[[], 
 
     def answer() -> Tensor:
         call()
-        return torch.stack([parameter.grad.float().norm() for parameter in model.parameters() if parameter.grad is not None]).norm()
+        return torch.stack(
+            [parameter.grad.float().norm() for parameter in model.parameters() if parameter.grad is not None]
+        ).norm()
 
     return answer
 
@@ -94,7 +96,9 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def alternate(candidates: dict[Name, Callable[[], object]], device: torch.device, rounds: int, warmup: int = 3) -> dict[Name, list[float]]:
+def alternate(
+    candidates: dict[Name, Callable[[], object]], device: torch.device, rounds: int, warmup: int = 3
+) -> dict[Name, list[float]]:
     """Seconds of every call: one call of each candidate in turn, ``rounds`` times after the warm-up."""
     seconds: dict[Name, list[float]] = {name: [] for name in candidates}
     for turn in range(warmup + rounds):
@@ -126,4 +130,6 @@ def peak_memory(call: Callable[[], object], device: torch.device) -> int:
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profiler:
         call()
     events = [event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"]
-    return max(itertools.accumulate(event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())), default=0)
+    return max(
+        itertools.accumulate(event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())), default=0
+    )

@@ -50,7 +50,9 @@ def _one_by_one(device: torch.device, images: Tensor, pictures: list[Image.Image
     resize = v2.Resize((target, target))
 
     def from_pil() -> Tensor:
-        return torch.stack([F.pil_to_tensor(picture.resize((target, target), Image.Resampling.BILINEAR)) for picture in pictures]).to(device)
+        return torch.stack(
+            [F.pil_to_tensor(picture.resize((target, target), Image.Resampling.BILINEAR)) for picture in pictures]
+        ).to(device)
 
     def from_tensors() -> Tensor:
         return torch.stack([resize(image) for image in images]).to(device)
@@ -67,7 +69,12 @@ def _with_stacking(device: torch.device, pictures: list[Image.Image], ours: Batc
 
     return [
         Candidate("BatchResize, and stacking PIL images", from_tensors, MODE),
-        Candidate("BatchResize, and stacking PIL images as arrays", lambda: ours(_stack(pictures).to(device)), MODE, "channels_last"),
+        Candidate(
+            "BatchResize, and stacking PIL images as arrays",
+            lambda: ours(_stack(pictures).to(device)),
+            MODE,
+            "channels_last",
+        ),
     ]
 
 
@@ -75,9 +82,25 @@ def _on_the_batch(device: torch.device, images: Tensor, target: int, ours: Batch
     candidates = []
     for layout, memory_format in LAYOUTS.items():
         stack = images.contiguous(memory_format=memory_format)
-        candidates.append(Candidate("F.interpolate on the batch", lambda stack=stack: _interpolate(stack.to(device), target), MODE, layout, peer=True))
+        candidates.append(
+            Candidate(
+                "F.interpolate on the batch",
+                lambda stack=stack: _interpolate(stack.to(device), target),
+                MODE,
+                layout,
+                peer=True,
+            )
+        )
         if installed("kornia"):
-            candidates.append(Candidate("kornia on the batch", lambda stack=stack: _kornia(stack.to(device), target), MODE, layout, peer=True))
+            candidates.append(
+                Candidate(
+                    "kornia on the batch",
+                    lambda stack=stack: _kornia(stack.to(device), target),
+                    MODE,
+                    layout,
+                    peer=True,
+                )
+            )
         candidates.append(Candidate("BatchResize", lambda stack=stack: ours(stack.to(device)), MODE, layout))
     return candidates
 
@@ -94,7 +117,9 @@ def upscaling(bench: Bench, batch: int, size: int, target: int) -> list[Row]:
     ]
     work = Work(flops=0, least_bytes=batch * 3 * (size**2 + target**2))
     with one_thread():
-        return bench.rows(_upscaling(batch, size, target), candidates, tolerance=_GREY_LEVEL, work=work, memory=False)  # PIL's is not torch's
+        return bench.rows(
+            _upscaling(batch, size, target), candidates, tolerance=_GREY_LEVEL, work=work, memory=False
+        )  # PIL's is not torch's
 
 
 def _upscaling(batch: int, size: int, target: int) -> Setting:
@@ -104,4 +129,7 @@ def _upscaling(batch: int, size: int, target: int) -> Setting:
 def jobs(bench: Bench, quick: bool) -> Jobs:
     """CIFAR's way to 128 px, and random crops of a batch; ``quick`` leaves out 224 px. PIL has one thread, so torch gets one too."""
     targets = (128,) if quick else (128, 224)
-    return {**{_upscaling(512, 32, target).title: partial(upscaling, bench, 512, 32, target) for target in targets}, **_crops.jobs(bench)}
+    return {
+        **{_upscaling(512, 32, target).title: partial(upscaling, bench, 512, 32, target) for target in targets},
+        **_crops.jobs(bench),
+    }

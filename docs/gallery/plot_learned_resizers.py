@@ -18,7 +18,9 @@ from torchvision.transforms.v2.functional import gaussian_blur
 from resizenet import FixedResizer, LaplacianResizer, LinearResizer, Resizer
 from resizenet.models import BasicBlock, ResNet
 
-photographs = torch.stack([torch.tensor(load_sample_image(name)).permute(2, 0, 1) / 255 for name in ("china.jpg", "flower.jpg")])  # (2, 3, 427, 640)
+photographs = torch.stack(
+    [torch.tensor(load_sample_image(name)).permute(2, 0, 1) / 255 for name in ("china.jpg", "flower.jpg")]
+)  # (2, 3, 427, 640)
 roof = photographs[:1, :, 40:232, 150:406]  # (1, 3, 192, 256)
 half = (96, 128)
 
@@ -73,12 +75,16 @@ def patches(count):
     """(count, 3, 32, 32) from random places, and (count,): 0 for sharp, 1 for blurred."""
     blurred, photograph = torch.randint(2, (2, count))
     tops, lefts = (torch.randint(side - 31, (count,)).tolist() for side in sharp.shape[2:])
-    return torch.stack([sources[b, p, :, y : y + 32, x : x + 32] for b, p, y, x in zip(blurred, photograph, tops, lefts, strict=True)]), blurred
+    return torch.stack(
+        [sources[b, p, :, y : y + 32, x : x + 32] for b, p, y, x in zip(blurred, photograph, tops, lefts, strict=True)]
+    ), blurred
 
 
 def train(model, steps, resizer_lr=None):
     """The resizer, where it learns, has its own rate."""
-    optimizer = torch.optim.SGD(model.parameter_groups(0.05, resizer_lr=resizer_lr, weight_decay=5e-4), momentum=0.9, nesterov=True)
+    optimizer = torch.optim.SGD(
+        model.parameter_groups(0.05, resizer_lr=resizer_lr, weight_decay=5e-4), momentum=0.9, nesterov=True
+    )
     rates = [group["lr"] for group in optimizer.param_groups]
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps)
     model.train()

@@ -65,7 +65,9 @@ def draw(axes, sample, title):
     if sample["mask"].any() and not sample["mask"].all():
         axes.contour(sample["mask"].numpy(), levels=[0.5], colors="white", linewidths=1)
     for left, top, right, bottom in sample["box"].tolist():
-        axes.add_patch(Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, fill=False, edgecolor="red", linewidth=1.5))
+        axes.add_patch(
+            Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, fill=False, edgecolor="red", linewidth=1.5)
+        )
     axes.set(xticks=[], yticks=[])
     axes.set_xlabel(f"{title}, {height}x{width}", fontsize=8.5)
 

@@ -16,15 +16,28 @@ from sklearn.datasets import load_sample_image
 
 from resizenet import adapt, functional, report
 
-photograph = torch.tensor(load_sample_image("china.jpg")).permute(2, 0, 1)[None, :, :, 100:527]  # a square, (1, 3, 427, 427)
+photograph = torch.tensor(load_sample_image("china.jpg")).permute(2, 0, 1)[
+    None, :, :, 100:527
+]  # a square, (1, 3, 427, 427)
 model = torchvision.models.resnet18(num_classes=10)
 
 
 def draw(axes, photograph, row):
     """The photograph, pale where the middle cell does not see it, and the cells of the map; everything in input pixels."""
     height, width = photograph.shape[-2:]
-    top, left = (start + cells // 2 * stride for start, cells, stride in zip(row.field_start, row.output_map, row.stride, strict=True))
-    field = Rectangle((left, top), row.receptive_field[1], row.receptive_field[0], facecolor="mistyrose", edgecolor="red", linewidth=2, zorder=-1)
+    top, left = (
+        start + cells // 2 * stride
+        for start, cells, stride in zip(row.field_start, row.output_map, row.stride, strict=True)
+    )
+    field = Rectangle(
+        (left, top),
+        row.receptive_field[1],
+        row.receptive_field[0],
+        facecolor="mistyrose",
+        edgecolor="red",
+        linewidth=2,
+        zorder=-1,
+    )
     axes.add_patch(field)
     for alpha in (0.3, 1):
         image = axes.imshow(photograph[0].permute(1, 2, 0).numpy(), alpha=alpha, extent=(0, width, height, 0))

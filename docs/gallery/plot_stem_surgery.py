@@ -53,7 +53,10 @@ with torch.no_grad():
 
 stems = {"7x7, as it was": model.conv1}
 stems |= {'5x5, stem="fold"': adapt(model, 32, stem="fold").conv1}
-stems |= {f'3x3, stem_weights="{name}"': adapt(model, 32, stem="cifar", stem_weights=name).conv1 for name in ("pinv", "area", "center")}
+stems |= {
+    f'3x3, stem_weights="{name}"': adapt(model, 32, stem="cifar", stem_weights=name).conv1
+    for name in ("pinv", "area", "center")
+}
 
 
 def picture(weight):
@@ -85,10 +88,14 @@ small = functional.resize(photograph, 32)
 inside = (slice(None, 8), slice(2, -2), slice(2, -2))
 with torch.no_grad():
     expected = model.conv1(functional.resize(small, 64))[0][inside]
-    answers = {name: convolution(small)[0][inside] for name, convolution in stems.items() if convolution is not model.conv1}
+    answers = {
+        name: convolution(small)[0][inside] for name, convolution in stems.items() if convolution is not model.conv1
+    }
 for name, answer in answers.items():
     difference = answer - expected
-    print(f"{name:28} largest difference {difference.abs().max():.2g}, {difference.norm() / expected.norm():.0%} of the norm")
+    print(
+        f"{name:28} largest difference {difference.abs().max():.2g}, {difference.norm() / expected.norm():.0%} of the norm"
+    )
 
 # %%
 # The answers of the second filter, an edge:

@@ -26,7 +26,9 @@ def digits(size: int, limit: int) -> TensorDataset:
 def main(*, epochs: int = 4, limit: int = 2_000) -> tuple[nn.Module, list[float]]:
     """Train; the model without its DDP wrapper, and the loss of every epoch, the mean over the processes."""
     set_seed(0)
-    accelerator = Accelerator(cpu=not torch.cuda.is_available())  # without a GPU and without this, every process would train alone
+    accelerator = Accelerator(
+        cpu=not torch.cuda.is_available()
+    )  # without a GPU and without this, every process would train alone
     model = rn.LinearResizer(16).wrap(rn.create_model("resnet20", num_classes=10))
     groups = model.parameter_groups(0.05, weight_decay=5e-4)  # before prepare: DDP's wrapper has no parameter_groups
     optimizer = torch.optim.SGD(groups, momentum=0.9, nesterov=True)

@@ -37,10 +37,14 @@ def main(pretrained: nn.Module, *, epochs: int = 3, limit: int = 1_400) -> tuple
     """Adapt, recalibrate, fine-tune; the model, and of every epoch the mean loss and the accuracy in % on held-out digits."""
     policy = rn.transforms.NativePolicy(32, padding=4)
     normalize = v2.Normalize(MEAN, STD)
-    train = DataLoader(Digits(v2.Compose([policy.train(), normalize]), slice(limit)), batch_size=32, shuffle=True, drop_last=True)
+    train = DataLoader(
+        Digits(v2.Compose([policy.train(), normalize]), slice(limit)), batch_size=32, shuffle=True, drop_last=True
+    )
     test = DataLoader(Digits(v2.Compose([policy.eval(), normalize]), slice(-300, None)), batch_size=100)
 
-    model = rn.adapt(pretrained, 32, num_classes=10)  # a 3x3 stem without pool, cut from the old one, and a new classifier
+    model = rn.adapt(
+        pretrained, 32, num_classes=10
+    )  # a 3x3 stem without pool, cut from the old one, and a new classifier
     rn.adapt_to_resolution(model, train)  # BatchNorm's statistics are those of the small images from the first step on
     new = list(model.fc.parameters())
     kept = [parameter for name, parameter in model.named_parameters() if not name.startswith("fc.")]

@@ -28,7 +28,10 @@ class Digits(Dataset):
         return len(self.images)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        return {"x": self.transform(self.images[index]), "labels": self.labels[index]}  # the wrapped model takes its images as "x"
+        return {
+            "x": self.transform(self.images[index]),
+            "labels": self.labels[index],
+        }  # the wrapped model takes its images as "x"
 
 
 def accuracy(found: EvalPrediction) -> dict[str, float]:
@@ -38,7 +41,9 @@ def accuracy(found: EvalPrediction) -> dict[str, float]:
 
 def main(*, epochs: int = 5, limit: int = 1_400) -> dict[str, float]:
     """Train on images of 64 px in front of a model for 32 px; the metrics on held-out digits."""
-    config = ResNetConfig(embedding_size=16, hidden_sizes=[16, 32, 64, 128], depths=[1, 1, 1, 1], layer_type="basic", num_labels=10)
+    config = ResNetConfig(
+        embedding_size=16, hidden_sizes=[16, 32, 64, 128], depths=[1, 1, 1, 1], layer_type="basic", num_labels=10
+    )
     backbone = ResNetForImageClassification(config)  # or .from_pretrained(...)
     model = rn.LinearResizer(32).wrap(backbone)
     policy = rn.transforms.NativePolicy(64, padding=4)
@@ -60,7 +65,10 @@ def main(*, epochs: int = 5, limit: int = 1_400) -> dict[str, float]:
             train_dataset=Digits(64, policy.train(), slice(limit)),
             eval_dataset=Digits(64, policy.eval(), slice(-300, None)),
             compute_metrics=accuracy,
-            optimizers=(torch.optim.AdamW(model.parameter_groups(3e-3, resizer_lr=1e-3, weight_decay=0.01)), None),  # None: their schedule
+            optimizers=(
+                torch.optim.AdamW(model.parameter_groups(3e-3, resizer_lr=1e-3, weight_decay=0.01)),
+                None,
+            ),  # None: their schedule
         )
         trainer.train()
         return trainer.evaluate()

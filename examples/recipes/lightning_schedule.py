@@ -21,7 +21,9 @@ class ProgressiveResize(lightning.Callback):
         self.schedule = schedule
         self.resize = rn.transforms.BatchResize(schedule.largest)
 
-    def on_train_batch_start(self, trainer: lightning.Trainer, module: lightning.LightningModule, batch: list[Any], batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule, batch: list[Any], batch_idx: int
+    ) -> None:
         """Progress is counted in optimizer steps, so that it survives a restart from a checkpoint."""
         batch[0] = self.resize(batch[0], self.schedule(trainer.global_step / trainer.estimated_stepping_batches))
 
@@ -46,7 +48,9 @@ class Classifier(lightning.LightningModule):
     def configure_optimizers(self) -> dict[str, Any]:
         """SGD with one cycle of the learning rate."""
         optimizer = torch.optim.SGD(self.parameters(), lr=0.05, momentum=0.9, nesterov=True)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.05, total_steps=int(self.trainer.estimated_stepping_batches))
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, 0.05, total_steps=int(self.trainer.estimated_stepping_batches)
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
@@ -62,7 +66,9 @@ def main(*, epochs: int = 4, limit: int = 2_000) -> Classifier:
     schedule = rn.transforms.ResolutionSchedule.linear(8, 24, until=0.75, multiple=8)
     loader = DataLoader(digits(24, limit), batch_size=32, shuffle=True, drop_last=True)
     classifier = Classifier()
-    trainer = lightning.Trainer(max_epochs=epochs, callbacks=[ProgressiveResize(schedule)], logger=False, enable_checkpointing=False)
+    trainer = lightning.Trainer(
+        max_epochs=epochs, callbacks=[ProgressiveResize(schedule)], logger=False, enable_checkpointing=False
+    )
     trainer.fit(classifier, loader)
     return classifier
 

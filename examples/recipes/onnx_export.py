@@ -15,7 +15,11 @@ import resizenet as rn
 def export(model: rn.ResizedModel, file: Path) -> None:
     """Write the fused model; the height and the width may be one to two times those that the resizer makes."""
     height, width = model.resizer.size
-    sizes = {0: Dim("batch", max=1024), 2: Dim("height", min=height + 1, max=2 * height), 3: Dim("width", min=width + 1, max=2 * width)}
+    sizes = {
+        0: Dim("batch", max=1024),
+        2: Dim("height", min=height + 1, max=2 * height),
+        3: Dim("width", min=width + 1, max=2 * width),
+    }
     example = torch.rand(2, 3, height * 3 // 2, width * 3 // 2 + 1)
     torch.onnx.export(model.fuse(), (example,), dynamo=True, verbose=False, dynamic_shapes={"x": sizes}).save(file)
 

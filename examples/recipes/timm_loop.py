@@ -36,7 +36,9 @@ class Digits(Dataset):
 def main(*, epochs: int = 5, limit: int = 1_200, model: nn.Module | None = None) -> list[tuple[float, float]]:
     """Train at 32 px on images of 24 px; of every epoch the mean loss, and the top-1 accuracy in % on held-out digits."""
     if model is None:
-        model = timm.create_model("resnet10t", channels=(32, 64, 128, 256), num_classes=10)  # or any, pretrained=True: adapt keeps the weights
+        model = timm.create_model(
+            "resnet10t", channels=(32, 64, 128, 256), num_classes=10
+        )  # or any, pretrained=True: adapt keeps the weights
     model = rn.adapt(model, 32)
     policy = rn.transforms.UpscalePolicy(32)
     print(policy.describe())
@@ -45,7 +47,9 @@ def main(*, epochs: int = 5, limit: int = 1_200, model: nn.Module | None = None)
 
     criterion = LabelSmoothingCrossEntropy(0.1)
     optimizer = create_optimizer_v2(model, opt="sgd", lr=0.05, momentum=0.9, weight_decay=5e-4)
-    schedule = CosineLRScheduler(optimizer, t_initial=epochs * len(train), warmup_t=len(train), warmup_lr_init=0.005, t_in_epochs=False)
+    schedule = CosineLRScheduler(
+        optimizer, t_initial=epochs * len(train), warmup_t=len(train), warmup_lr_init=0.005, t_in_epochs=False
+    )
     found = []
     for epoch in range(epochs):
         model.train()

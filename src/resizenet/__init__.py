@@ -1,7 +1,16 @@
 """Make image models work at the resolution you have."""
 
 from . import functional, models, resizers, transforms
-from ._errors import ArgumentError, CheckpointError, DtypeError, ResizenetError, ShapeError, SizeError, UnknownNameError, UnsupportedModelError
+from ._errors import (
+    ArgumentError,
+    CheckpointError,
+    DtypeError,
+    ResizenetError,
+    ShapeError,
+    SizeError,
+    UnknownNameError,
+    UnsupportedModelError,
+)
 from .geometry import GeometryReport, report
 from .models import create_model, list_models
 from .resizers import FixedResizer, LaplacianResizer, LinearResizer, ResizedModel, Resizer

@@ -30,7 +30,10 @@ Makers = dict[str, Callable[[], nn.Module]]
 
 
 def _torchvision() -> Makers:
-    return {name: partial(torchvision.models.get_model, name, weights=None) for name in torchvision.models.list_models(module=torchvision.models)}
+    return {
+        name: partial(torchvision.models.get_model, name, weights=None)
+        for name in torchvision.models.list_models(module=torchvision.models)
+    }
 
 
 def _ours() -> Makers:
@@ -92,7 +95,9 @@ def _called(name: str) -> nn.Module:
         sys.path.remove(str(Path.cwd()))
     model = found if isinstance(found, nn.Module) else found() if callable(found) else found
     if not isinstance(model, nn.Module):
-        raise ArgumentError(f"model: expected {name!r} to lead to a model or to something that returns one, got {type(model).__name__}")
+        raise ArgumentError(
+            f"model: expected {name!r} to lead to a model or to something that returns one, got {type(model).__name__}"
+        )
     return model
 
 
@@ -101,12 +106,26 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     geometry = commands.add_parser("report", help="maps, strides, receptive fields, MACs and parameters")
     geometry.add_argument("model", help=_MODEL)
-    geometry.add_argument("--size", type=int, nargs="+", default=[224], metavar="PX", help="one number for a square, or height and width (default: 224)")
+    geometry.add_argument(
+        "--size",
+        type=int,
+        nargs="+",
+        default=[224],
+        metavar="PX",
+        help="one number for a square, or height and width (default: 224)",
+    )
     geometry.add_argument("--in-channels", type=int, default=3, metavar="N", help="channels of the image (default: 3)")
     geometry.add_argument("--layers", action="store_true", help="a line per layer instead of one per stage")
     geometry.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    geometry.add_argument("--plot", type=Path, metavar="FILE", help="also draw maps and receptive fields into this file, such as out.png; needs matplotlib")
-    commands.add_parser("models", help="names of the small-image models, with parameters and MACs at 32 px for 10 classes")
+    geometry.add_argument(
+        "--plot",
+        type=Path,
+        metavar="FILE",
+        help="also draw maps and receptive fields into this file, such as out.png; needs matplotlib",
+    )
+    commands.add_parser(
+        "models", help="names of the small-image models, with parameters and MACs at 32 px for 10 classes"
+    )
     return parser
 
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-from ._errors import SizeError, is_int
+from ._checks import is_int
+from ._errors import SizeError
 
 Size = int | Sequence[int]
 """One int for a square, or (height, width), in pixels."""
@@ -20,7 +21,9 @@ def parse_size(size: object, *, argument: str = "size") -> tuple[int, int]:
     if len(values) != 2:
         raise SizeError(f"{argument}: expected an int or (height, width), got {len(values)} numbers in {size!r}")
     try:
-        height, width = (value if is_int(value) else operator.index(value) for value in values)  # which would make a symbolic int a constant
+        height, width = (
+            value if is_int(value) else operator.index(value) for value in values
+        )  # which would make a symbolic int a constant
     except TypeError:
         raise SizeError(f"{argument}: expected an int or (height, width) in whole pixels, got {size!r}") from None
     if height < 1 or width < 1 or any(isinstance(value, bool) for value in values):
@@ -67,7 +70,13 @@ def nearest_multiple(length: float, multiple: int) -> int:
     return multiple * round_half_up(length / multiple)
 
 
-POSITIONS = {"center": (0.5, 0.5), "top_left": (0.0, 0.0), "top_right": (0.0, 1.0), "bottom_left": (1.0, 0.0), "bottom_right": (1.0, 1.0)}
+POSITIONS = {
+    "center": (0.5, 0.5),
+    "top_left": (0.0, 0.0),
+    "top_right": (0.0, 1.0),
+    "bottom_left": (1.0, 0.0),
+    "bottom_right": (1.0, 1.0),
+}
 """Where an image lies on a larger canvas: the shares of the padding that go above it and to its left."""
 
 
@@ -93,14 +102,22 @@ def place(content: tuple[int, int], canvas: tuple[int, int], position: str) -> P
     return Placement(content, canvas, int((canvas[0] - content[0]) * above), int((canvas[1] - content[1]) * before))
 
 
-def letterbox(height: int, width: int, target: tuple[int, int], *, position: str, upscale: bool, stride: int | None) -> Placement:
+def letterbox(
+    height: int, width: int, target: tuple[int, int], *, position: str, upscale: bool, stride: int | None
+) -> Placement:
     """The image resized to fit ``target`` and placed on it, or, with ``stride``, on the smallest canvas whose sides are multiples of it."""
     content = fit_size(height, width, target, enlarge=upscale)
-    canvas = target if stride is None else (round_up_to_multiple(content[0], stride), round_up_to_multiple(content[1], stride))
+    canvas = (
+        target
+        if stride is None
+        else (round_up_to_multiple(content[0], stride), round_up_to_multiple(content[1], stride))
+    )
     return place(content, canvas, position)
 
 
-def keep_ratio_size(height: int, width: int, target: tuple[int, int], *, longest: float, zoom: float = 1.0, stretch: float = 1.0) -> tuple[int, int]:
+def keep_ratio_size(
+    height: int, width: int, target: tuple[int, int], *, longest: float, zoom: float = 1.0, stretch: float = 1.0
+) -> tuple[int, int]:
     """(height, width) after one factor for both sides, zoomed by ``zoom`` and made ``stretch`` times as wide for its height.
 
     As timm's ResizeKeepRatio: ``longest`` goes from 0, where the image covers ``target``, to 1, where it fits inside.

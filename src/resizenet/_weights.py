@@ -42,8 +42,15 @@ def _read(source: str | os.PathLike[str], operation: str) -> Any:
         return torch.load(source, map_location="cpu", weights_only=True)
     except (FileNotFoundError, IsADirectoryError, PermissionError):
         raise
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:  # OSError: an archive cut off near its end
-        raise CheckpointError(f"{operation}: {os.fspath(source)} cannot be read with weights_only=True: {error}") from error
+    except (
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        OSError,
+    ) as error:  # OSError: an archive cut off near its end
+        raise CheckpointError(
+            f"{operation}: {os.fspath(source)} cannot be read with weights_only=True: {error}"
+        ) from error
 
 
 def _kinds(state: Any) -> str:
@@ -61,12 +68,25 @@ def check_weights(found: Mapping[str, Tensor], target: Mapping[str, Tensor], *, 
     faults = {
         "missing": [name for name in target if name not in found and not name.endswith("num_batches_tracked")],
         "unexpected": [name for name in found if name not in target],
-        "of the wrong shape": [f"{name} {tuple(a.shape)} where the model has {tuple(b.shape)}" for name, (a, b) in shared.items() if a.shape != b.shape],
+        "of the wrong shape": [
+            f"{name} {tuple(a.shape)} where the model has {tuple(b.shape)}"
+            for name, (a, b) in shared.items()
+            if a.shape != b.shape
+        ],
         "of the wrong kind": [
-            f"{name} {a.dtype} where the model has {b.dtype}" for name, (a, b) in shared.items() if a.is_floating_point() != b.is_floating_point()
+            f"{name} {a.dtype} where the model has {b.dtype}"
+            for name, (a, b) in shared.items()
+            if a.is_floating_point() != b.is_floating_point()
         ],
         "not finite": [name for name, (a, b) in shared.items() if not a.isfinite().all()],
     }
     if any(faults.values()):
         lines = [f"  {kind}: {', '.join(names)}" for kind, names in faults.items() if names]
-        raise CheckpointError("\n".join([f"{operation}: the checkpoint does not fit {model}, which is unchanged (names as in the model)", *lines]))
+        raise CheckpointError(
+            "\n".join(
+                [
+                    f"{operation}: the checkpoint does not fit {model}, which is unchanged (names as in the model)",
+                    *lines,
+                ]
+            )
+        )

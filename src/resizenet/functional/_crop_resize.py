@@ -9,7 +9,8 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from .._errors import ArgumentError, DtypeError, ShapeError, check_choice
+from .._checks import check_choice
+from .._errors import ArgumentError, DtypeError, ShapeError
 from .._sizes import Size, parse_size
 from ._matrix import INTERPOLATIONS, box_matrix
 from ._resize import _check_image, _result_dtype, resize
@@ -21,7 +22,9 @@ def _check_boxes(boxes: Tensor, images: Tensor) -> None:
     """Raise unless ``boxes`` are (B, 4) whole numbers and, where their values may be looked at, lie inside the images."""
     batch, _, height, width = images.shape
     if boxes.ndim != 2 or boxes.shape[0] != batch or boxes.shape[1] != 4:
-        raise ShapeError(f"crop_resize: expected boxes (top, left, height, width) for each of {batch} images, ({batch}, 4), got {tuple(boxes.shape)}")
+        raise ShapeError(
+            f"crop_resize: expected boxes (top, left, height, width) for each of {batch} images, ({batch}, 4), got {tuple(boxes.shape)}"
+        )
     if boxes.is_floating_point() or boxes.is_complex() or boxes.dtype == torch.bool:
         raise DtypeError(f"crop_resize: expected boxes in whole pixels, an integer dtype, got {boxes.dtype}")
     if torch.compiler.is_compiling():
@@ -45,9 +48,13 @@ def _check_flip(flip: Tensor, images: Tensor) -> None:
 
 def _check_dtype(dtype: torch.dtype, images: Tensor, *, normalised: bool) -> None:
     if not dtype.is_floating_point and (dtype != torch.uint8 or images.dtype != torch.uint8):
-        raise DtypeError(f"crop_resize: expected a floating point dtype, or uint8 from uint8 images, got {images.dtype} -> {dtype}")
+        raise DtypeError(
+            f"crop_resize: expected a floating point dtype, or uint8 from uint8 images, got {images.dtype} -> {dtype}"
+        )
     if normalised and not dtype.is_floating_point:
-        raise DtypeError(f"crop_resize: mean and std need a floating point result, got {dtype}; ask for one, for example dtype=torch.float32")
+        raise DtypeError(
+            f"crop_resize: mean and std need a floating point result, got {dtype}; ask for one, for example dtype=torch.float32"
+        )
 
 
 def _parse_moments(argument: str, values: Sequence[float] | None, channels: int, default: float) -> list[float]:
@@ -56,23 +63,35 @@ def _parse_moments(argument: str, values: Sequence[float] | None, channels: int,
     try:
         numbers = [float(value) for value in values]
     except TypeError:
-        raise ArgumentError(f"crop_resize: expected {argument} to be one number for each channel, got {values!r}") from None
+        raise ArgumentError(
+            f"crop_resize: expected {argument} to be one number for each channel, got {values!r}"
+        ) from None
     if len(numbers) != channels:
         raise ShapeError(f"crop_resize: expected {argument} for {channels} channels, got {len(numbers)}")
     return numbers
 
 
-def _affine(images: Tensor, dtype: torch.dtype, mean: Sequence[float] | None, std: Sequence[float] | None) -> Tensor | None:
+def _affine(
+    images: Tensor, dtype: torch.dtype, mean: Sequence[float] | None, std: Sequence[float] | None
+) -> Tensor | None:
     """(2, C, 1, 1): what resized pixels are multiplied by, and what is added then; uint8 becomes 0..1 in floating dtypes. None for no change."""
-    means, stds = (_parse_moments(name, values, images.shape[1], default) for name, values, default in (("mean", mean, 0.0), ("std", std, 1.0)))
+    means, stds = (
+        _parse_moments(name, values, images.shape[1], default)
+        for name, values, default in (("mean", mean, 0.0), ("std", std, 1.0))
+    )
     if not all(value > 0 for value in stds):
         raise ArgumentError(f"crop_resize: expected positive std, got {tuple(stds)}")
     levels = 255.0 if images.dtype == torch.uint8 and dtype.is_floating_point else 1.0
     if mean is None and std is None and levels == 1:
         return None
     work = torch.promote_types(torch.promote_types(images.dtype, dtype), torch.float32)
-    moments = [[1 / (levels * value) for value in stds], [-centre / value for centre, value in zip(means, stds, strict=True)]]
-    return rearrange(torch.tensor(moments, dtype=work), "moments c -> moments c 1 1").to(images.device, non_blocking=True)
+    moments = [
+        [1 / (levels * value) for value in stds],
+        [-centre / value for centre, value in zip(means, stds, strict=True)],
+    ]
+    return rearrange(torch.tensor(moments, dtype=work), "moments c -> moments c 1 1").to(
+        images.device, non_blocking=True
+    )
 
 
 def _finish(resized: Tensor, affine: Tensor | None, dtype: torch.dtype) -> Tensor:
@@ -85,7 +104,14 @@ def _finish(resized: Tensor, affine: Tensor | None, dtype: torch.dtype) -> Tenso
 
 
 def _resize_each(
-    images: Tensor, boxes: Tensor, size: tuple[int, int], flip: Tensor | None, affine: Tensor | None, interpolation: str, antialias: bool, dtype: torch.dtype
+    images: Tensor,
+    boxes: Tensor,
+    size: tuple[int, int],
+    flip: Tensor | None,
+    affine: Tensor | None,
+    interpolation: str,
+    antialias: bool,
+    dtype: torch.dtype,
 ) -> Tensor:
     """One resize per image: on a CPU torch's kernels are many times faster than matrices."""
     if images.shape[0] == 0:
@@ -101,23 +127,46 @@ def _resize_each(
 
 
 def _resize_by_matrices(
-    images: Tensor, boxes: Tensor, size: tuple[int, int], flip: Tensor | None, affine: Tensor | None, interpolation: str, antialias: bool, dtype: torch.dtype
+    images: Tensor,
+    boxes: Tensor,
+    size: tuple[int, int],
+    flip: Tensor | None,
+    affine: Tensor | None,
+    interpolation: str,
+    antialias: bool,
+    dtype: torch.dtype,
 ) -> Tensor:
     """Two batched matrix products, without a look at the values of the boxes."""
     boxes = boxes.to(images.device, torch.int64, non_blocking=True)
     work = torch.promote_types(images.dtype, torch.float32)
     rows, columns = (
-        box_matrix(boxes[:, axis], boxes[:, axis + 2], images.shape[axis + 2], size[axis], interpolation=interpolation, antialias=antialias).to(work)
+        box_matrix(
+            boxes[:, axis],
+            boxes[:, axis + 2],
+            images.shape[axis + 2],
+            size[axis],
+            interpolation=interpolation,
+            antialias=antialias,
+        ).to(work)
         for axis in (0, 1)
     )
     if flip is not None:
-        columns = torch.where(rearrange(flip.to(images.device, non_blocking=True), "b -> b 1 1"), columns.flip(1), columns)
+        columns = torch.where(
+            rearrange(flip.to(images.device, non_blocking=True), "b -> b 1 1"), columns.flip(1), columns
+        )
     resized = rearrange(rows, "b h i -> b 1 h i") @ (images.to(work) @ rearrange(columns, "b w j -> b 1 j w"))
     return _finish(resized, affine, dtype)
 
 
 def _resize_by_kernel(
-    images: Tensor, boxes: Tensor, size: tuple[int, int], flip: Tensor | None, affine: Tensor | None, interpolation: str, antialias: bool, dtype: torch.dtype
+    images: Tensor,
+    boxes: Tensor,
+    size: tuple[int, int],
+    flip: Tensor | None,
+    affine: Tensor | None,
+    interpolation: str,
+    antialias: bool,
+    dtype: torch.dtype,
 ) -> Tensor | None:
     """The whole of ``crop_resize`` in one kernel, or None where that is not to be had."""
     from ..kernels import agrees, objection_to_crops, pattern
@@ -126,7 +175,12 @@ def _resize_by_kernel(
     if objection_to_crops(images, size, dtype, interpolation=interpolation, antialias=antialias) is not None:
         return None
     if affine is None:
-        affine = torch.tensor([1.0, 0.0]).view(2, 1, 1, 1).repeat(1, images.shape[1], 1, 1).to(images.device, non_blocking=True)
+        affine = (
+            torch.tensor([1.0, 0.0])
+            .view(2, 1, 1, 1)
+            .repeat(1, images.shape[1], 1, 1)
+            .to(images.device, non_blocking=True)
+        )
     scale, shift = affine.flatten(1)
     boxes = boxes.to(images.device, torch.int64, non_blocking=True)
     flip = None if flip is None else flip.to(images.device, non_blocking=True)
@@ -135,8 +189,21 @@ def _resize_by_kernel(
         return launch(images, boxes, size, flip=flip, scale=scale, shift=shift, antialias=antialias, dtype=dtype)
 
     key, box, mirrored = (images.device, images.dtype, dtype), boxes[:1], None if flip is None else flip[:1]
-    by_matrices = partial(_resize_by_matrices, size=size, flip=mirrored, affine=affine, interpolation=interpolation, antialias=antialias, dtype=dtype)
-    if not agrees(_AGREED, key, lambda: by_kernel(pattern(images[:1]), box, mirrored), lambda: by_matrices(pattern(images[:1]), box)):
+    by_matrices = partial(
+        _resize_by_matrices,
+        size=size,
+        flip=mirrored,
+        affine=affine,
+        interpolation=interpolation,
+        antialias=antialias,
+        dtype=dtype,
+    )
+    if not agrees(
+        _AGREED,
+        key,
+        lambda: by_kernel(pattern(images[:1]), box, mirrored),
+        lambda: by_matrices(pattern(images[:1]), box),
+    ):
         return None
     return by_kernel(images, boxes, flip)
 
@@ -220,6 +287,8 @@ def crop_resize(
             result = _resize_by_kernel(images, boxes, target, flip, affine, interpolation, antialias, dtype)
         if result is None:
             each = images.device.type == "cpu" and not torch.compiler.is_compiling()
-            result = (_resize_each if each else _resize_by_matrices)(images, boxes, target, flip, affine, interpolation, antialias, dtype)
+            result = (_resize_each if each else _resize_by_matrices)(
+                images, boxes, target, flip, affine, interpolation, antialias, dtype
+            )
     channels_last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
     return result.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)

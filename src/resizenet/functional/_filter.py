@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .._errors import ArgumentError, DtypeError, ShapeError, check_choice, check_positive
+from .._checks import check_choice, check_positive
+from .._errors import ArgumentError, DtypeError, ShapeError
 from ._matrix import resize_matrix
 
 
@@ -21,7 +22,9 @@ def check_filter(operation: str, weight: Tensor) -> None:
 def resample(weight: Tensor, matrix: Tensor) -> Tensor:
     """(O, I, k, k) and a matrix (k', k) in float64 on the CPU, applied to rows and columns -> (O, I, k', k')."""
     matrix = matrix.to(weight.device, torch.promote_types(weight.dtype, torch.float32))
-    rows = (matrix[:, :, None] * weight[..., None, :, :]).sum(-2)  # (O, I, k', k); not a matrix product, which autocast would round
+    rows = (matrix[:, :, None] * weight[..., None, :, :]).sum(
+        -2
+    )  # (O, I, k', k); not a matrix product, which autocast would round
     result = (matrix * rows[..., None, :]).sum(-1).to(weight.dtype)
     channels_last = weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()
     return result.contiguous(memory_format=torch.channels_last) if channels_last else result
@@ -102,5 +105,7 @@ def resize_filter(weight: Tensor, kernel_size: int, *, method: str = "center") -
         raise ArgumentError(f"kernel_size: expected an odd number, got {kernel_size}")
     before = weight.shape[-1]
     if method == "center":
-        return F.pad(weight, [(kernel_size - before) // 2] * 4)  # a negative margin crops; the result is a copy even at 0
+        return F.pad(
+            weight, [(kernel_size - before) // 2] * 4
+        )  # a negative margin crops; the result is a copy even at 0
     return resample(weight, _overlaps(before, kernel_size) if method == "area" else _answers_alike(before, kernel_size))

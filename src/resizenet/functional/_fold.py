@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .._errors import ArgumentError, check_positive
+from .._checks import check_positive
+from .._errors import ArgumentError
 from ._filter import check_filter, resample
 from ._matrix import resize_matrix
 
@@ -49,9 +50,13 @@ def fold_upscale(weight: Tensor, *, scale: int = 2, stride: int = 2) -> Tensor:
     check_positive("stride", stride)
     check_filter("fold_upscale", weight)
     if stride % scale:
-        raise ArgumentError(f"stride: expected a multiple of the scale {scale}, got {stride}; resize the images instead")
+        raise ArgumentError(
+            f"stride: expected a multiple of the scale {scale}, got {stride}; resize the images instead"
+        )
     radius = weight.shape[-1] // 2
-    reach = -((1 - 2 * radius - scale) // (2 * scale))  # small pixels from the centre to the first tap's, at (0.5 - radius) / scale - 0.5
+    reach = -(
+        (1 - 2 * radius - scale) // (2 * scale)
+    )  # small pixels from the centre to the first tap's, at (0.5 - radius) / scale - 0.5
     small = 2 * reach + 1
     upscaling = resize_matrix(small, scale * small, dtype=torch.float64, device="cpu")
     under_taps = upscaling[scale * reach - radius : scale * reach + radius + 1]  # (k, k'), all away from the border

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .._errors import check_choice, check_positive
+from .._checks import check_choice, check_positive
 
 INTERPOLATIONS = ("nearest-exact", "bilinear", "bicubic")
 
@@ -34,13 +34,17 @@ def _antialiased(positions: Tensor, pixels: Tensor, length: Tensor, scale: Tenso
 def _interpolating(positions: Tensor, interpolation: str) -> tuple[Tensor, Tensor]:
     """The pixels that each position reads (..., out, taps) and their weights, with the kernel at unit width."""
     reach = 1 if interpolation == "bilinear" else 2
-    taps = positions.floor()[..., None] + torch.arange(1 - reach, reach + 1, dtype=positions.dtype, device=positions.device)
+    taps = positions.floor()[..., None] + torch.arange(
+        1 - reach, reach + 1, dtype=positions.dtype, device=positions.device
+    )
     distance = taps - positions[..., None]
     weights = _triangle(distance) if interpolation == "bilinear" else _cubic(distance, a=-0.75)  # a as in OpenCV
     return taps.long(), weights
 
 
-def box_matrix(start: Tensor, length: Tensor, in_size: int, out_size: int, *, interpolation: str, antialias: bool) -> Tensor:
+def box_matrix(
+    start: Tensor, length: Tensor, in_size: int, out_size: int, *, interpolation: str, antialias: bool
+) -> Tensor:
     """The matrices that cut boxes out of one axis and resize them: float64 (..., out_size, in_size), whose rows sum to 1.
 
     Args:
@@ -53,12 +57,16 @@ def box_matrix(start: Tensor, length: Tensor, in_size: int, out_size: int, *, in
     """
     device = start.device
     scale = length.double() / out_size
-    positions = (torch.arange(out_size, dtype=torch.float64, device=device) + 0.5) * scale[..., None] - 0.5  # pixels of the box under the output's centres
+    positions = (torch.arange(out_size, dtype=torch.float64, device=device) + 0.5) * scale[
+        ..., None
+    ] - 0.5  # pixels of the box under the output's centres
     if antialias and interpolation != "nearest-exact":
         pixels = torch.arange(in_size, device=device) - start[..., None]  # counted from the start of the box
         return _antialiased(positions, pixels, length, scale, interpolation)
     if interpolation == "nearest-exact":
-        centres = 2 * torch.arange(out_size, device=device) + 1  # in halves of an output pixel, whole numbers: ties stay exact
+        centres = (
+            2 * torch.arange(out_size, device=device) + 1
+        )  # in halves of an output pixel, whole numbers: ties stay exact
         taps = (centres * length[..., None] // (2 * out_size))[..., None]
         weights = positions.new_ones(taps.shape)
     else:

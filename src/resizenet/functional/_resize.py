@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .._errors import DtypeError, ShapeError, check_choice
+from .._checks import check_choice
+from .._errors import DtypeError, ShapeError
 from .._sizes import Size, parse_size
 from ._matrix import INTERPOLATIONS, resize_matrix
 
@@ -25,7 +26,9 @@ def _check_image(x: Tensor) -> None:
     if 0 in x.shape[1:]:
         raise ShapeError(f"resize: expected at least one channel and one pixel, got {tuple(x.shape)}")
     if not x.is_floating_point() and x.dtype != torch.uint8:
-        raise DtypeError(f"resize: expected a floating point or uint8 tensor, got {x.dtype}; convert it first, for example x.float()")
+        raise DtypeError(
+            f"resize: expected a floating point or uint8 tensor, got {x.dtype}; convert it first, for example x.float()"
+        )
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]  # torch 2.6 cannot trace the question

@@ -10,11 +10,11 @@ from torch import nn
 
 from .._errors import ArgumentError
 from .._sizes import Size
-from ._html import page
+from .._tracing import Row
 from ._report import GeometryReport, report
-from ._rich import group
-from ._text import by, count, one, percent, table
-from ._trace import Row
+from .render._html import page
+from .render._rich import group
+from .render._text import by, count, one, percent, table
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,11 @@ class Comparison:
         header = ("module", *(one(found.input_size) for found in self.reports))
         largest = max(self.reports, key=lambda found: found.input_size[0] * found.input_size[1])
         by_name = [{row.name: row for row in found.rows} for found in self.reports]
-        maps = [(stage.name, *(_map(rows.get(stage.name)) for rows in by_name)) for stage in largest.stages if stage.output_map]
+        maps = [
+            (stage.name, *(_map(rows.get(stage.name)) for rows in by_name))
+            for stage in largest.stages
+            if stage.output_map
+        ]
         return [header, *maps, ("MACs", *(count(found.macs) for found in self.reports))]
 
 
@@ -90,7 +94,9 @@ def compare(model: nn.Module, sizes: Iterable[Size], *, in_channels: int = 3) ->
         MACs              37.0 M  148.1 M    1.8 G
     """
     if not isinstance(sizes, Iterable):
-        raise ArgumentError(f"sizes: expected several sizes, such as [32, 64], got {sizes!r}; report takes a single one")
+        raise ArgumentError(
+            f"sizes: expected several sizes, such as [32, 64], got {sizes!r}; report takes a single one"
+        )
     reports = tuple(report(model, size, in_channels=in_channels) for size in sizes)
     if not reports:
         raise ArgumentError("sizes: expected one size or more, got none")

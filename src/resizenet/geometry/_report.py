@@ -8,17 +8,16 @@ from typing import Any
 
 from torch import nn
 
-from .._errors import check_positive
+from .. import _tracing
+from .._checks import check_positive
 from .._sizes import Size, parse_size
-from . import _stages
-from ._html import page
-from ._plot import plot_stages
-from ._rich import group
-from ._stem import stem_of
-from ._suggestions import suggestions
-from ._text import HEADER, cells, count, legend, table
-from ._trace import Row, trace
-from ._warnings import warnings
+from .._tracing import Row, stem_of, trace
+from .advice._suggestions import suggestions
+from .advice._warnings import warnings
+from .render._html import page
+from .render._plot import plot_stages
+from .render._rich import group
+from .render._text import HEADER, cells, count, legend, table
 
 
 @dataclass(frozen=True)
@@ -48,17 +47,17 @@ class GeometryReport:
     @property
     def layers(self) -> tuple[Row, ...]:
         """The rows of modules that call no other module."""
-        return _stages.layers(self.rows)
+        return _tracing.layers(self.rows)
 
     @property
     def stages(self) -> tuple[Row, ...]:
         """The rows of the table: modules are opened until each halves the map at most once; those that only pass it on are left out."""
-        return _stages.stages(self.rows)
+        return _tracing.stages(self.rows)
 
     @property
     def final(self) -> Row | None:
         """The stage that makes the last map: the last one with multiply-accumulates and a map; None without any."""
-        return _stages.last_map(self.stages)
+        return _tracing.last_map(self.stages)
 
     @property
     def output_stride(self) -> tuple[int, int] | None:
@@ -111,7 +110,11 @@ class GeometryReport:
 
     def _notes(self, rows: Sequence[Row]) -> list[tuple[str, str]]:
         """(mark, text): what the table's own marks mean, warnings, suggestions."""
-        return [*(("", text) for text in legend(rows)), *(("!", text) for text in self.warnings), *((">", text) for text in self.suggestions)]
+        return [
+            *(("", text) for text in legend(rows)),
+            *(("!", text) for text in self.warnings),
+            *((">", text) for text in self.suggestions),
+        ]
 
 
 def report(model: nn.Module, input_size: Size, *, in_channels: int = 3) -> GeometryReport:

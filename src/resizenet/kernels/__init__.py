@@ -1,8 +1,8 @@
 """Triton kernels, all optional: triton is imported when a kernel is first used, and everything that they do has a plain PyTorch path."""
 
 from ._agree import agrees, pattern
-from ._cropping import crop_resize, objection_to_crops
-from ._halving import AVAILABLE, Halving, computing_dtype, objection_to_network
+from ._crop_resize import crop_resize, objection_to_crops
+from ._half_resizer import AVAILABLE, Halving, computing_dtype, objection_to_network
 from ._training import head_and_moments, objection_to_training
 
 __all__ = [

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 
-def agrees(known: dict[Hashable, bool], key: Hashable, kernel: Callable[[], Tensor], plain: Callable[[], Tensor]) -> bool:
+def agrees(
+    known: dict[Hashable, bool], key: Hashable, kernel: Callable[[], Tensor], plain: Callable[[], Tensor]
+) -> bool:
     """Whether a kernel gives, on this machine, what plain torch gives.
 
     Tried when a key is first seen; from then on the answer is known. In ``torch.compile`` and while a CUDA graph is captured nothing can be
@@ -30,7 +32,11 @@ def agrees(known: dict[Hashable, bool], key: Hashable, kernel: Callable[[], Tens
         objection = _objection(kernel, plain)
         known[key] = objection is None
         if objection is not None:
-            warnings.warn(f"resizenet: a Triton kernel is not used, {objection}; plain PyTorch takes its place ({key})", RuntimeWarning, stacklevel=2)
+            warnings.warn(
+                f"resizenet: a Triton kernel is not used, {objection}; plain PyTorch takes its place ({key})",
+                RuntimeWarning,
+                stacklevel=2,
+            )
     return known[key]
 
 
@@ -41,8 +47,14 @@ def _objection(kernel: Callable[[], Tensor], plain: Callable[[], Tensor]) -> str
         assert got.shape == expected.shape, f"{tuple(got.shape)} where {tuple(expected.shape)} is expected"
         error = float((got.double() - expected.double()).abs().max())
     except Exception as accident:  # whatever a compiler or a driver raises
-        return f"it failed with {type(accident).__name__}: {str(accident).splitlines()[0] if str(accident) else 'no word'}"
-    rounding = max(1e-2, 4 * torch.finfo(expected.dtype).eps) * float(expected.abs().max()) if expected.is_floating_point() else 1.0
+        return (
+            f"it failed with {type(accident).__name__}: {str(accident).splitlines()[0] if str(accident) else 'no word'}"
+        )
+    rounding = (
+        max(1e-2, 4 * torch.finfo(expected.dtype).eps) * float(expected.abs().max())
+        if expected.is_floating_point()
+        else 1.0
+    )
     return None if error <= rounding else f"it differs by {error:.2g} where {rounding:.2g} is rounding"
 
 

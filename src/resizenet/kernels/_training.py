@@ -7,8 +7,8 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ._halving import bias_of, computing_dtype, head_layers, objection_to_call
-from ._pack import pack_bias, pack_head, pack_mix
+from ._half_resizer import bias_of, computing_dtype, head_layers, objection_to_call
+from ._packing import pack_bias, pack_head, pack_mix
 
 _CHANNELS = 16
 _MAX_IMAGE_CHANNELS = 3  # the gradients of the weights of more channels do not fit the registers
@@ -36,13 +36,17 @@ def head_and_moments(x: Tensor, head: nn.Module) -> tuple[Tensor, Tensor, Tensor
     Returns:
         (B, 16, h, w) in what the network computes in, channels_last, and (16,) twice in float32; the variance is that of the population.
     """
-    from ._moments import head_moments  # imports triton
+    from .triton._head_training import head_moments  # imports triton
 
     wide, mix, slope = head_layers(head)
     dtype = computing_dtype(x)
     weight = pack_head(wide.weight)
-    weight = F.pad(weight, (0, 0, 0, (1 << (weight.shape[0] - 1).bit_length()) - weight.shape[0]))  # one chunk, a power of two
+    weight = F.pad(
+        weight, (0, 0, 0, (1 << (weight.shape[0] - 1).bit_length()) - weight.shape[0])
+    )  # one chunk, a power of two
     with torch.autocast(x.device.type, enabled=False):
         mixing = pack_mix(mix.weight).to(dtype)
-        resized, variance, mean = head_moments(x, weight.to(dtype), pack_bias(bias_of(wide)), mixing, pack_bias(bias_of(mix)), slope)
+        resized, variance, mean = head_moments(
+            x, weight.to(dtype), pack_bias(bias_of(wide)), mixing, pack_bias(bias_of(mix)), slope
+        )
     return rearrange(resized, "b h w n -> b n h w"), variance, mean

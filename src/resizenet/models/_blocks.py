@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from torchvision.ops import SqueezeExcitation, StochasticDepth
 
-from .._errors import ArgumentError, check_choice, check_positive
+from .._checks import check_choice, check_positive
+from .._errors import ArgumentError
 from .._sizes import round_half_up
 from ._layers import MakeAct, MakeNorm, conv
 from ._shortcuts import DOWNSAMPLES, SHORTCUTS, make_shortcut
@@ -70,7 +71,14 @@ class BlockOptions:
 
     def strided(self, in_channels: int, out_channels: int, *, groups: int = 1) -> nn.Conv2d:
         """The 3x3 convolution that carries the stride."""
-        return conv(in_channels, out_channels, 3, stride=self.stride, dilation=self.first_dilation or self.dilation, groups=groups)
+        return conv(
+            in_channels,
+            out_channels,
+            3,
+            stride=self.stride,
+            dilation=self.first_dilation or self.dilation,
+            groups=groups,
+        )
 
 
 def check_rate(argument: str, value: float) -> None:
@@ -98,8 +106,19 @@ class ResidualBlock(nn.Module):
         self.shortcut: nn.Module = nn.Identity()
         if options.new_grid or in_channels != out_channels:
             norm = None if self.preactivated else options.norm
-            self.shortcut = make_shortcut(options.shortcut, in_channels, out_channels, stride=options.stride, downsample=options.downsample, norm=norm)
-        self.se = SqueezeExcitation(out_channels, max(1, out_channels // options.se_reduction)) if options.se_reduction else nn.Identity()
+            self.shortcut = make_shortcut(
+                options.shortcut,
+                in_channels,
+                out_channels,
+                stride=options.stride,
+                downsample=options.downsample,
+                norm=norm,
+            )
+        self.se = (
+            SqueezeExcitation(out_channels, max(1, out_channels // options.se_reduction))
+            if options.se_reduction
+            else nn.Identity()
+        )
         self.drop = StochasticDepth(options.stochastic_depth, "row") if options.stochastic_depth else nn.Identity()
         self.act = nn.Identity() if self.preactivated else options.act()
 
@@ -160,7 +179,9 @@ class Bottleneck(ResidualBlock):
         ArgumentError: a middle width that the groups do not divide, or a ratio that is not positive.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, *, bottleneck_ratio: float = 0.25, groups: int = 1, **options: Any) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, *, bottleneck_ratio: float = 0.25, groups: int = 1, **options: Any
+    ) -> None:
         o = BlockOptions(**options)
         super().__init__(in_channels, out_channels, o)
         middle = _middle(out_channels, bottleneck_ratio)
@@ -272,7 +293,9 @@ class PreActBottleneck(PreActivated):
         ArgumentError: as in ``Bottleneck``.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, *, bottleneck_ratio: float = 0.25, groups: int = 1, **options: Any) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, *, bottleneck_ratio: float = 0.25, groups: int = 1, **options: Any
+    ) -> None:
         o = BlockOptions(**options)
         super().__init__(in_channels, out_channels, o)
         middle = _middle(out_channels, bottleneck_ratio)

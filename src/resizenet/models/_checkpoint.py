@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
-from .._errors import check_choice
+from .._checks import check_choice
 from .._weights import Source, check_weights, read_weights
 from ._resnet import ResNet
 

@@ -29,7 +29,9 @@ def select(indices: Sequence[int] | None, count: int) -> list[int]:
     """
     chosen = [i + count if i < 0 else i for i in (range(count) if indices is None else indices)]
     if not chosen or chosen != sorted(set(chosen)) or chosen[0] < 0 or chosen[-1] >= count:
-        raise ArgumentError(f"indices: expected rising numbers from 0 (the stem) to {count - 1} (the last stage), got {indices}")
+        raise ArgumentError(
+            f"indices: expected rising numbers from 0 (the stem) to {count - 1} (the last stage), got {indices}"
+        )
     return chosen
 
 

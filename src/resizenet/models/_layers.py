@@ -9,13 +9,16 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .._errors import ArgumentError, check_positive
+from .._checks import check_positive
+from .._errors import ArgumentError
 
 MakeNorm = Callable[[int], nn.Module]  # from a number of channels: nn.BatchNorm2d, functools.partial(nn.GroupNorm, 8)
 MakeAct = Callable[[], nn.Module]  # nn.ReLU, functools.partial(nn.LeakyReLU, 0.1)
 
 
-def conv(in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1, dilation: int = 1, groups: int = 1) -> nn.Conv2d:
+def conv(
+    in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1, dilation: int = 1, groups: int = 1
+) -> nn.Conv2d:
     """A convolution without bias whose map has ceil(side / stride) cells per side, for an odd kernel.
 
     Kaiming normal over fan_out (He et al., "Delving Deep into Rectifiers", section 2.2).
@@ -27,7 +30,16 @@ def conv(in_channels: int, out_channels: int, kernel_size: int, *, stride: int =
     if in_channels % groups or out_channels % groups:
         raise ArgumentError(f"groups: expected a divisor of the channels {in_channels} -> {out_channels}, got {groups}")
     padding = dilation * (kernel_size // 2)
-    layer = nn.Conv2d(in_channels, out_channels, kernel_size, stride=stride, padding=padding, dilation=dilation, groups=groups, bias=False)
+    layer = nn.Conv2d(
+        in_channels,
+        out_channels,
+        kernel_size,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+        bias=False,
+    )
     nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
     return layer
 

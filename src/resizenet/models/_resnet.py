@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from einops import reduce
 from torch import Tensor, nn
 
-from .._errors import ArgumentError, DtypeError, ShapeError, check_choice, check_positive
+from .._checks import check_choice, check_positive
+from .._errors import ArgumentError, DtypeError, ShapeError
 from ._blocks import check_rate
 from ._features import intermediates, select
 from ._layers import MakeAct, MakeNorm
@@ -111,7 +112,9 @@ class ResNet(nn.Module):
         if x.ndim != 4 or x.shape[1] != self.in_channels or 0 in x.shape[2:]:
             raise ShapeError(f"ResNet: expected (B, {self.in_channels}, H, W), got {tuple(x.shape)}")
         if not x.is_floating_point():
-            raise DtypeError(f"ResNet: expected a floating point image, got {x.dtype}; scale it first, for example x.float() / 255")
+            raise DtypeError(
+                f"ResNet: expected a floating point image, got {x.dtype}; scale it first, for example x.float() / 255"
+            )
         if self.training:
             self._check_statistics(x)
 
@@ -198,18 +201,27 @@ def _plan_strides(stem_stride: int, strides: Sequence[int], output_stride: int |
     reached = list(itertools.accumulate((stem_stride, *strides), lambda before, stride: before * stride))
     limit = reached[-1] if output_stride is None else output_stride
     if limit not in reached:
-        raise ArgumentError(f"output_stride: expected one of {sorted(set(reached))}, the strides of the stem and the stages, got {output_stride!r}")
+        raise ArgumentError(
+            f"output_stride: expected one of {sorted(set(reached))}, the strides of the stem and the stages, got {output_stride!r}"
+        )
     dilations = [max(1, stride // limit) for stride in reached]
     grids = zip(strides, dilations, dilations[1:], strict=False)
     return [_Grid(stride * before // after, before, after) for stride, before, after in grids]
 
 
 def _make_stage(
-    block: Callable[..., nn.Module], rates: Iterator[float], options: dict[str, Any], channels: tuple[int, int], depth: int, grid: _Grid
+    block: Callable[..., nn.Module],
+    rates: Iterator[float],
+    options: dict[str, Any],
+    channels: tuple[int, int],
+    depth: int,
+    grid: _Grid,
 ) -> nn.Sequential:
     before, width = channels
     first = block(before, width, **grid._asdict(), stochastic_depth=next(rates), **options)
-    rest = (block(width, width, dilation=grid.dilation, stochastic_depth=next(rates), **options) for _ in range(depth - 1))
+    rest = (
+        block(width, width, dilation=grid.dilation, stochastic_depth=next(rates), **options) for _ in range(depth - 1)
+    )
     return nn.Sequential(first, *rest)
 
 
@@ -228,7 +240,9 @@ def _is_preactivated(block: Callable[..., nn.Module]) -> bool:
 def _check_stages(**values: Sequence[int]) -> None:
     lengths = {len(numbers) for numbers in values.values()}
     if len(lengths) != 1 or 0 in lengths:
-        raise ArgumentError(f"{', '.join(values)}: expected one number per stage in each, got {', '.join(map(repr, values.values()))}")
+        raise ArgumentError(
+            f"{', '.join(values)}: expected one number per stage in each, got {', '.join(map(repr, values.values()))}"
+        )
     for name, numbers in values.items():
         for number in numbers:
             check_positive(name, number)

@@ -63,9 +63,19 @@ class ResNet9(ResNet):
         act: makes an activation.
     """
 
-    def __init__(self, *, in_channels: int = 3, num_classes: int = 10, norm: MakeNorm = nn.BatchNorm2d, act: MakeAct = nn.ReLU) -> None:
+    def __init__(
+        self, *, in_channels: int = 3, num_classes: int = 10, norm: MakeNorm = nn.BatchNorm2d, act: MakeAct = nn.ReLU
+    ) -> None:
         super().__init__(
-            _block, (2, 1, 2), (128, 256, 512), stem_width=64, strides=(2, 2, 2), in_channels=in_channels, num_classes=num_classes, norm=norm, act=act
+            _block,
+            (2, 1, 2),
+            (128, 256, 512),
+            stem_width=64,
+            strides=(2, 2, 2),
+            in_channels=in_channels,
+            num_classes=num_classes,
+            norm=norm,
+            act=act,
         )
 
     def forward_head(self, features: Tensor) -> Tensor:

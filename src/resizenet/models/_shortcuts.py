@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .._errors import ArgumentError, check_choice, check_positive
+from .._checks import check_choice, check_positive
+from .._errors import ArgumentError
 from ._layers import MakeNorm, conv, make_pool
 
 SHORTCUTS = ("projection", "pad", "pad_after")
@@ -35,21 +36,27 @@ class PadShortcut(nn.Module):
             check_positive(name, value)
         check_choice("zeros", zeros, ("split", "after"))
         if out_channels < in_channels:
-            raise ArgumentError(f"shortcut='pad': expected at least as many channels after as before, got {in_channels} -> {out_channels}")
+            raise ArgumentError(
+                f"shortcut='pad': expected at least as many channels after as before, got {in_channels} -> {out_channels}"
+            )
         self.stride = stride
         self.before = (out_channels - in_channels) // 2 if zeros == "split" else 0
         self.after = out_channels - in_channels - self.before
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', H', W')."""
-        x = F.avg_pool2d(x, 1, self.stride)  # a slice computes its size in another way than a convolution: torch.export would call them different
+        x = F.avg_pool2d(
+            x, 1, self.stride
+        )  # a slice computes its size in another way than a convolution: torch.export would call them different
         return F.pad(x, (0, 0, 0, 0, self.before, self.after))
 
     def extra_repr(self) -> str:
         return f"stride={self.stride}, before={self.before}, after={self.after}"
 
 
-def make_shortcut(kind: str, in_channels: int, out_channels: int, *, stride: int, downsample: str, norm: MakeNorm | None) -> nn.Module:
+def make_shortcut(
+    kind: str, in_channels: int, out_channels: int, *, stride: int, downsample: str, norm: MakeNorm | None
+) -> nn.Module:
     """The shortcut of that kind; a projection without ``norm`` is the convolution alone."""
     layers: list[nn.Module] = []
     if stride > 1 and downsample != "stride":
@@ -58,5 +65,7 @@ def make_shortcut(kind: str, in_channels: int, out_channels: int, *, stride: int
     if kind == "projection":
         layers += [conv(in_channels, out_channels, 1, stride=stride), *([norm(out_channels)] if norm else [])]
     else:
-        layers.append(PadShortcut(in_channels, out_channels, stride=stride, zeros="split" if kind == "pad" else "after"))
+        layers.append(
+            PadShortcut(in_channels, out_channels, stride=stride, zeros="split" if kind == "pad" else "after")
+        )
     return nn.Sequential(*layers)

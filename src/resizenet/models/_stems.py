@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from .._errors import check_positive
+from .._checks import check_positive
 from ._layers import MakeAct, MakeNorm, SpaceToDepth, conv
 
 
@@ -25,7 +25,15 @@ class Stem(nn.Sequential):
     _stride = 1
     _pool = False
 
-    def __init__(self, in_channels: int, out_channels: int, *, activate: bool = True, norm: MakeNorm = nn.BatchNorm2d, act: MakeAct = nn.ReLU) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        activate: bool = True,
+        norm: MakeNorm = nn.BatchNorm2d,
+        act: MakeAct = nn.ReLU,
+    ) -> None:
         super().__init__()
         check_positive("in_channels", in_channels)
         check_positive("out_channels", out_channels)
@@ -93,4 +101,9 @@ class SpaceToDepthStem(Stem):
         self.projection = conv(in_channels * self._block_size**2, out_channels, 3)
 
 
-STEMS: dict[str, type[Stem]] = {"cifar": CifarStem, "imagenet": ImageNetStem, "no_pool": NoPoolStem, "space_to_depth": SpaceToDepthStem}
+STEMS: dict[str, type[Stem]] = {
+    "cifar": CifarStem,
+    "imagenet": ImageNetStem,
+    "no_pool": NoPoolStem,
+    "space_to_depth": SpaceToDepthStem,
+}

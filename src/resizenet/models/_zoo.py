@@ -40,7 +40,15 @@ _NARROW = (16, 32, 64)
 
 
 def _publish(
-    name: str, title: str, source: str, *, params: int, macs: int, error: str = "", network: Callable[..., ResNet] = ResNet, **defaults: Any
+    name: str,
+    title: str,
+    source: str,
+    *,
+    params: int,
+    macs: int,
+    error: str = "",
+    network: Callable[..., ResNet] = ResNet,
+    **defaults: Any,
 ) -> Callable[..., ResNet]:
     """Enter a network and return the function that makes it."""
 
@@ -56,7 +64,11 @@ def _publish(
 def _describe(title: str, source: str, params: int, macs: int, error: str, defaults: dict[str, Any]) -> str:
     settings = ", ".join(f"{key}={getattr(value, '__name__', repr(value))}" for key, value in defaults.items())
     published = f"\n\n    Published test error: {error}." if error else ""
-    arguments = f"those of ``ResNet`` and of its block, and go before these: ``{settings}``" if defaults else "those of ``ResNet9``"
+    arguments = (
+        f"those of ``ResNet`` and of its block, and go before these: ``{settings}``"
+        if defaults
+        else "those of ``ResNet9``"
+    )
     return f"""{title}.
 
     {source}.
@@ -135,7 +147,13 @@ def _wide(depth: int, width: int, params: int, macs: int, error: str = "") -> Ca
 wrn_16_4 = _wide(16, 4, 2_748_890, 392_612_352)
 wrn_40_4 = _wide(40, 4, 8_949_210, 1_298_582_016, "4.53 % on CIFAR-10, 21.18 % on CIFAR-100")
 wrn_16_8 = _wide(16, 8, 10_961_370, 1_548_145_664, "4.27 % on CIFAR-10, 20.43 % on CIFAR-100")
-wrn_28_10 = _wide(28, 10, 36_479_194, 5_243_328_768, "4.00 % on CIFAR-10, 19.25 % on CIFAR-100; with dropout of 0.3 3.89 % and 18.85 %")
+wrn_28_10 = _wide(
+    28,
+    10,
+    36_479_194,
+    5_243_328_768,
+    "4.00 % on CIFAR-10, 19.25 % on CIFAR-100; with dropout of 0.3 3.89 % and 18.85 %",
+)
 
 
 def _resnext(groups: int, width: int, params: int, macs: int, error: str = "") -> Callable[..., ResNet]:
@@ -247,5 +265,7 @@ def create_model(name: str, **kwargs: Any) -> ResNet:
     if name not in ENTRIES:
         close = difflib.get_close_matches(str(name), ENTRIES, n=3, cutoff=0.3)
         hint = f"; the closest are {', '.join(map(repr, close))}" if close else ""
-        raise UnknownNameError(f"name: expected one of the {len(ENTRIES)} names that list_models() lists, got {name!r}{hint}")
+        raise UnknownNameError(
+            f"name: expected one of the {len(ENTRIES)} names that list_models() lists, got {name!r}{hint}"
+        )
     return ENTRIES[name].build(**kwargs)

@@ -7,7 +7,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from .._errors import DtypeError, ShapeError, check_choice, check_positive
+from .._checks import check_choice, check_positive
+from .._errors import DtypeError, ShapeError
 from .._sizes import Size, parse_size
 from ..functional import INTERPOLATIONS, resize
 from ._wrap import ResizedModel
@@ -73,7 +74,9 @@ class LearnedResizer(BaseResizer):
     copy of input channel ``i % in_channels``.
     """
 
-    def __init__(self, size: Size, *, in_channels: int, out_channels: int | None, interpolation: str, antialias: bool) -> None:
+    def __init__(
+        self, size: Size, *, in_channels: int, out_channels: int | None, interpolation: str, antialias: bool
+    ) -> None:
         super().__init__(size, interpolation=interpolation, antialias=antialias)
         out_channels = in_channels if out_channels is None else out_channels
         check_positive("in_channels", in_channels)
@@ -85,7 +88,9 @@ class LearnedResizer(BaseResizer):
     def _check_input(self, x: Tensor) -> None:
         name = type(self).__name__
         if x.ndim != 4 or x.shape[1] != self.in_channels or x.shape[2] == 0 or x.shape[3] == 0:
-            raise ShapeError(f"{name}: expected (B, {self.in_channels}, H, W) with at least one pixel, got {tuple(x.shape)}")
+            raise ShapeError(
+                f"{name}: expected (B, {self.in_channels}, H, W) with at least one pixel, got {tuple(x.shape)}"
+            )
         check_floating(self, x)
 
     def _plain(self, x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -101,7 +106,9 @@ def in_channels_last(weight: Tensor) -> bool:
 def check_floating(module: nn.Module, x: Tensor) -> None:
     """Raise DtypeError unless ``x`` is floating point."""
     if not x.is_floating_point():
-        raise DtypeError(f"{type(module).__name__}: expected a floating point image, got {x.dtype}; scale it first, for example x.float() / 255")
+        raise DtypeError(
+            f"{type(module).__name__}: expected a floating point image, got {x.dtype}; scale it first, for example x.float() / 255"
+        )
 
 
 def _channel_copy(in_channels: int, out_channels: int) -> nn.Conv2d:

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from .._errors import ArgumentError, UnsupportedModelError, check_choice
+from .._checks import check_choice
+from .._errors import ArgumentError, UnsupportedModelError
 from ..kernels import Halving, agrees, computing_dtype, objection_to_network, pattern
 from ._base import LearnedResizer, in_channels_last
 from ._learned import KERNELS, Resizer, resize_features
@@ -78,15 +79,33 @@ class FusedResizer(LearnedResizer):
             negative_slope=resizer.negative_slope,
             interpolation=self.interpolation,
         )
-        kept = [layer for part in (self.norm, *self.blocks, self.merge) for layer in part.children() if not isinstance(layer, (nn.Conv2d, nn.LeakyReLU))]
+        kept = [
+            layer
+            for part in (self.norm, *self.blocks, self.merge)
+            for layer in part.children()
+            if not isinstance(layer, (nn.Conv2d, nn.LeakyReLU))
+        ]
         if kept:
             objection = f"expected norm='batch' or 'none', got {kept[0]}"
         if objection is None:
             ones = resizer.tail.weight.new_ones(self.channels)
-            scale, shift = (self.norm.scale.flatten(), self.norm.shift.flatten()) if isinstance(self.norm, _Affine) else (ones, 0 * ones)
+            scale, shift = (
+                (self.norm.scale.flatten(), self.norm.shift.flatten())
+                if isinstance(self.norm, _Affine)
+                else (ones, 0 * ones)
+            )
             (merge,) = _convolutions(self.merge)
             blocks = [_convolutions(block) for block in self.blocks]
-            return Halving(head=self.head, scale=scale, shift=shift, blocks=blocks, merge=merge, tail=resizer.tail, skip=self.skip, antialias=self.antialias)
+            return Halving(
+                head=self.head,
+                scale=scale,
+                shift=shift,
+                blocks=blocks,
+                merge=merge,
+                tail=resizer.tail,
+                skip=self.skip,
+                antialias=self.antialias,
+            )
         if self.kernels == "always":
             raise ArgumentError(f"kernels='always' is not for this network: {objection}")
         return None
@@ -100,7 +119,9 @@ class FusedResizer(LearnedResizer):
                 raise ArgumentError(f"kernels='always' is not for this call: {objection}")
         if x.device.type == "cpu" and not torch.compiler.is_compiling():
             image_bytes = self.channels * x.shape[2] * x.shape[3] * x.element_size()
-            return torch.cat([self._compute(chunk, size) for chunk in torch.split(x, max(1, _CPU_CHUNK_BYTES // image_bytes))])
+            return torch.cat(
+                [self._compute(chunk, size) for chunk in torch.split(x, max(1, _CPU_CHUNK_BYTES // image_bytes))]
+            )
         return self._compute(x, size)
 
     def _kernels_agree(self, x: Tensor) -> bool:
@@ -121,7 +142,9 @@ class FusedResizer(LearnedResizer):
 
     def _in_format(self, out: Tensor, x: Tensor) -> Tensor:
         """The result of ``x`` in its memory format, or in channels_last where the resizer's weights were; without gaps, which an odd size leaves."""
-        channels_last = self.channels_last or (not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last))
+        channels_last = self.channels_last or (
+            not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
+        )
         return out.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
 
 
@@ -157,7 +180,9 @@ class _GroupAffine(nn.Module):
         norm = self.norm
         groups = rearrange(features, "b (g c) h w -> b g (c h w)", g=norm.num_groups)
         variance, mean = torch.var_mean(groups.to(torch.promote_types(groups.dtype, torch.float32)), 2, correction=0)
-        variance, mean = (repeat(moment, "b g -> b (g c)", c=norm.num_channels // norm.num_groups) for moment in (variance, mean))
+        variance, mean = (
+            repeat(moment, "b g -> b (g c)", c=norm.num_channels // norm.num_groups) for moment in (variance, mean)
+        )
         scale = norm.weight * (variance + norm.eps).rsqrt()
         shift = norm.bias - mean * scale
         scale, shift = (rearrange(term, "b c -> b c 1 1").to(resized.dtype) for term in (scale, shift))
@@ -187,7 +212,9 @@ class _Phases(nn.Module):
         height, width = x.shape[2:]
         even = F.pad(x, (0, width % 2, 0, height % 2)) if height % 2 or width % 2 else x  # a pad by nothing copies
         phases = F.conv2d(even, self.weight, self.bias, stride=2, padding=self.margin)
-        pixels = rearrange(phases, "b (y x o) h w -> b (h y) (w x) o", y=2, x=2)  # channels last: each row of a block moves as a whole
+        pixels = rearrange(
+            phases, "b (y x o) h w -> b (h y) (w x) o", y=2, x=2
+        )  # channels last: each row of a block moves as a whole
         return rearrange(pixels, "b h w o -> b o h w")[:, :, :height, :width]
 
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .._errors import ArgumentError, check_choice, check_positive
+from .._checks import check_choice, check_positive
+from .._errors import ArgumentError
 from .._sizes import Size
 from ._base import BaseResizer, check_floating
 
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _PADDING_MODES = ("reflect", "replicate", "zeros")
-_PUBLISHED = {"resnet50": ((1.892, -11.295), (-0.014, 0.003))}  # weights and biases, by the backbone that they were trained with
+_PUBLISHED = {
+    "resnet50": ((1.892, -11.295), (-0.014, 0.003))
+}  # weights and biases, by the backbone that they were trained with
 
 
 class LaplacianResizer(BaseResizer):
@@ -119,7 +122,10 @@ class LaplacianResizer(BaseResizer):
         """The separable Gaussian as a sum of shifted images, which autocast leaves in the dtype of ``x``."""
         for dim in (2, 3):
             padded = _pad(x, dim, len(self.kernel) // 2, self.padding_mode)
-            x = sum((k * padded.narrow(dim, shift, x.shape[dim]) for shift, k in enumerate(self.kernel)), start=torch.zeros_like(x))
+            x = sum(
+                (k * padded.narrow(dim, shift, x.shape[dim]) for shift, k in enumerate(self.kernel)),
+                start=torch.zeros_like(x),
+            )
         return x
 
     def extra_repr(self) -> str:

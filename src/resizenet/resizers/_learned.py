@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .._errors import ArgumentError, check_choice, check_positive
+from .._checks import check_choice, check_positive
+from .._errors import ArgumentError
 from .._sizes import Size
 from ..functional import resize
 from ..kernels import head_and_moments, objection_to_training
@@ -104,7 +105,9 @@ class Resizer(LearnedResizer):
         checkpoint: bool = False,
         kernels: str = "never",
     ) -> None:
-        super().__init__(size, in_channels=in_channels, out_channels=out_channels, interpolation=interpolation, antialias=antialias)
+        super().__init__(
+            size, in_channels=in_channels, out_channels=out_channels, interpolation=interpolation, antialias=antialias
+        )
         check_positive("channels", channels)
         if not isinstance(num_blocks, int) or num_blocks < 0:
             raise ArgumentError(f"num_blocks: expected a non-negative int, got {num_blocks!r}")
@@ -121,11 +124,17 @@ class Resizer(LearnedResizer):
             return nn.Conv2d(channels, channels, 3, padding=1, bias=norm == "none")
 
         def act() -> nn.LeakyReLU:
-            return nn.LeakyReLU(negative_slope, inplace=True)  # its input is the output of a convolution or a norm, which nobody else reads
+            return nn.LeakyReLU(
+                negative_slope, inplace=True
+            )  # its input is the output of a convolution or a norm, which nobody else reads
 
-        self.head = nn.Sequential(nn.Conv2d(self.in_channels, channels, 7, padding=3), act(), nn.Conv2d(channels, channels, 1), act())
+        self.head = nn.Sequential(
+            nn.Conv2d(self.in_channels, channels, 7, padding=3), act(), nn.Conv2d(channels, channels, 1), act()
+        )
         self.norm = make_norm(channels)
-        self.blocks = nn.ModuleList(nn.Sequential(conv3(), make_norm(channels), act(), conv3(), make_norm(channels)) for _ in range(num_blocks))
+        self.blocks = nn.ModuleList(
+            nn.Sequential(conv3(), make_norm(channels), act(), conv3(), make_norm(channels)) for _ in range(num_blocks)
+        )
         self.merge = nn.Sequential(conv3(), make_norm(channels))
         self.tail = nn.Conv2d(channels, self.out_channels, 7, padding=3)
         if zero_init:
@@ -202,7 +211,9 @@ class Resizer(LearnedResizer):
             return torch.cat([checkpoint(self._features, chunk, size, use_reentrant=False) for chunk in chunks])
         if type(self.norm) is nn.BatchNorm2d:
             parts = [checkpoint(self._features_and_moments, chunk, size, use_reentrant=False) for chunk in chunks]
-            return _normalize_behind(self.norm, parts, [len(chunk) * chunk.shape[-2] * chunk.shape[-1] for chunk in chunks])
+            return _normalize_behind(
+                self.norm, parts, [len(chunk) * chunk.shape[-2] * chunk.shape[-1] for chunk in chunks]
+            )
         return self._features(x, size)
 
     def _features_and_moments(self, x: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
@@ -237,7 +248,9 @@ def _called(module: nn.Module, x: Tensor) -> Tensor:
 
 def _recomputed(module: nn.Module, x: Tensor) -> Tensor:
     """Called now and again in backward, where the running statistics have already been updated; torch.compile updates them once by itself."""
-    contexts: dict[str, Any] = {} if torch.compiler.is_compiling() else {"context_fn": lambda: (nullcontext(), _frozen_statistics(module))}
+    contexts: dict[str, Any] = (
+        {} if torch.compiler.is_compiling() else {"context_fn": lambda: (nullcontext(), _frozen_statistics(module))}
+    )
     out: Tensor = checkpoint(module, x, use_reentrant=False, **contexts)
     return out
 

@@ -9,7 +9,8 @@ from einops import einsum
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .._errors import ArgumentError, check_positive
+from .._checks import check_positive
+from .._errors import ArgumentError
 from .._sizes import Size
 from ..functional import resize, resize_matrix
 from ._base import LearnedResizer, in_channels_last
@@ -59,12 +60,16 @@ class LinearResizer(LearnedResizer):
         interpolation: str = "bilinear",
         antialias: bool = True,
     ) -> None:
-        super().__init__(size, in_channels=in_channels, out_channels=out_channels, interpolation=interpolation, antialias=antialias)
+        super().__init__(
+            size, in_channels=in_channels, out_channels=out_channels, interpolation=interpolation, antialias=antialias
+        )
         check_positive("oversample", oversample)
         check_positive("kernel_size", kernel_size)
         margin = kernel_size - oversample
         if margin < 0 or margin % 2:
-            raise ArgumentError(f"kernel_size: expected {oversample} (oversample) plus an even number, got {kernel_size}")
+            raise ArgumentError(
+                f"kernel_size: expected {oversample} (oversample) plus an even number, got {kernel_size}"
+            )
         self.oversample = oversample
         self.conv = nn.Conv2d(self.in_channels, self.out_channels, kernel_size, stride=oversample, padding=margin // 2)
         nn.init.zeros_(self.conv.weight)
@@ -86,18 +91,26 @@ class LinearResizer(LearnedResizer):
 
     def _fixed_taps(self) -> Tensor:
         """The fixed resize of one axis by ``oversample`` as a filter: the middle row of its matrix, without the zeros."""
-        matrix = resize_matrix(9 * self.oversample, 9, interpolation=self.interpolation, antialias=self.antialias, dtype=torch.float64)
+        matrix = resize_matrix(
+            9 * self.oversample, 9, interpolation=self.interpolation, antialias=self.antialias, dtype=torch.float64
+        )
         row = matrix[4]
         return row[row != 0].to(self.conv.weight)
 
     def _joint_weight(self, taps: Tensor) -> Tensor:
         """(2 * out_channels, in_channels, k, k): the fixed resize with its 1x1 skip, then the learned filter, both centred."""
         learned = self.conv.weight.detach()
-        mix = torch.eye(self.in_channels).to(learned) if isinstance(self.skip, nn.Identity) else self.skip.weight.detach()[:, :, 0, 0]
+        mix = (
+            torch.eye(self.in_channels).to(learned)
+            if isinstance(self.skip, nn.Identity)
+            else self.skip.weight.detach()[:, :, 0, 0]
+        )
         fixed = einsum(mix, taps, taps, "o i, h, w -> o i h w")
         width = max(fixed.shape[-1], learned.shape[-1])
         joint = torch.cat([F.pad(filters, [(width - filters.shape[-1]) // 2] * 4) for filters in (fixed, learned)])
-        return joint.contiguous(memory_format=torch.channels_last if in_channels_last(learned) else torch.contiguous_format)
+        return joint.contiguous(
+            memory_format=torch.channels_last if in_channels_last(learned) else torch.contiguous_format
+        )
 
     def _forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         finer = (self.oversample * size[0], self.oversample * size[1])
@@ -112,7 +125,9 @@ class LinearResizer(LearnedResizer):
         bias: Tensor = self.conv.bias  # type: ignore[assignment]  # bias=True in the constructor
         fixed, learned = F.conv2d(x, joint_weight, stride=self.oversample, padding=margin).chunk(2, 1)
         inside = [_share_inside(taps, length, self.oversample) for length in size]
-        return torch.addcdiv(learned + bias[:, None, None].to(learned.dtype), fixed, (inside[0][:, None] * inside[1]).to(fixed.dtype))
+        return torch.addcdiv(
+            learned + bias[:, None, None].to(learned.dtype), fixed, (inside[0][:, None] * inside[1]).to(fixed.dtype)
+        )
 
 
 def _share_inside(taps: Tensor, length: int, stride: int) -> Tensor:

@@ -90,7 +90,9 @@ class ResizedModel(nn.Module):
         """Load the weights of the resizer alone; arguments and errors as in ``load_backbone``."""
         _load(self.resizer, source, operation="load_resizer")
 
-    def parameter_groups(self, lr: float, *, resizer_lr: float | None = None, weight_decay: float = 0.0) -> list[dict[str, Any]]:
+    def parameter_groups(
+        self, lr: float, *, resizer_lr: float | None = None, weight_decay: float = 0.0
+    ) -> list[dict[str, Any]]:
         """Trainable parameters as groups for an optimizer: vectors (biases, norms) are never decayed.
 
         Args:
@@ -111,7 +113,10 @@ class ResizedModel(nn.Module):
             ['resizer', 'resizer, no decay', 'model', 'model, no decay']
         """
         groups = []
-        rates = {"resizer": lr / getattr(self.resizer, "lr_divisor", 1) if resizer_lr is None else resizer_lr, "model": lr}
+        rates = {
+            "resizer": lr / getattr(self.resizer, "lr_divisor", 1) if resizer_lr is None else resizer_lr,
+            "model": lr,
+        }
         for part, rate in rates.items():
             trainable = [p for p in getattr(self, part).parameters() if p.requires_grad]
             decayed = [p for p in trainable if p.ndim > 1]

@@ -8,14 +8,15 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from .._errors import check_choice, check_positive
-from .._families import Family
+from .._checks import check_choice, check_positive
 from .._sizes import Size, parse_size
-from .._stem import check_stem, submodule, unexpected
-from ._families import family_of
-from ._stem import adapt_channels, adapt_stem, stem_strides
+from ._adapt_stem import adapt_channels, adapt_stem, stem_strides
+from ._families import Family, family_of
+from ._stems import check_stem, submodule, unexpected
 
-_SMALL_STEM_UP_TO = 40  # px: a small stem keeps the last of four stages at 4x4 or more at 32 px, an ImageNet stem leaves 1x1
+_SMALL_STEM_UP_TO = (
+    40  # px: a small stem keeps the last of four stages at 4x4 or more at 32 px, an ImageNet stem leaves 1x1
+)
 _ONE_STRIDE_UP_TO = 95  # px: without the pool a 64 px image has the last map that 128 px have with it
 
 
@@ -113,7 +114,12 @@ def adapt(
 
 def _copied(model: nn.Module) -> nn.Module:
     """A deep copy; tensors with a history, such as the weight that a pruned layer made in its last call, are copied without it."""
-    held = [leaf for module in model.modules() for leaf in tree_leaves(vars(module)) if isinstance(leaf, Tensor) and not leaf.is_leaf]
+    held = [
+        leaf
+        for module in model.modules()
+        for leaf in tree_leaves(vars(module))
+        if isinstance(leaf, Tensor) and not leaf.is_leaf
+    ]
     return copy.deepcopy(model, {id(tensor): tensor.detach().clone() for tensor in held})
 
 
@@ -153,5 +159,8 @@ def _note_strides(model: Any, before: tuple[int, int], after: tuple[int, int]) -
     """Correct timm's ``feature_info``, a dict per map; a map of the first convolution's stride is one before the pool."""
     info = getattr(model, "feature_info", None)
     if isinstance(info, list):
-        strides = [after[0] if entry["reduction"] == before[0] else entry["reduction"] * after[1] // before[1] for entry in info]
+        strides = [
+            after[0] if entry["reduction"] == before[0] else entry["reduction"] * after[1] // before[1]
+            for entry in info
+        ]
         model.feature_info = [{**entry, "reduction": stride} for entry, stride in zip(info, strides, strict=True)]

@@ -17,7 +17,9 @@ def change_channels(weight: Tensor, in_channels: int, method: str) -> Tensor:
     before = weight.shape[1]
     if method == "sum":
         mean = reduce(weight, "o i h w -> o h w", "sum") / in_channels
-        return repeat(mean, "o h w -> o i h w", i=in_channels).contiguous()  # repeat gives a view; weights are written to
+        return repeat(
+            mean, "o h w -> o i h w", i=in_channels
+        ).contiguous()  # repeat gives a view; weights are written to
     channels = torch.arange(in_channels, device=weight.device)
     cycled = weight[:, channels % before]
     if method == "cycle":

@@ -1,12 +1,56 @@
-"""``register_family``: where the stem and the classifier are in a type of model that ``adapt`` does not know by itself."""
+"""Where the stem and the classifier are in the models that ``adapt`` knows, by type."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from torch import nn
 
-from .. import _families
 from .._errors import ArgumentError, UnsupportedModelError
-from .._families import Family
+
+
+@dataclass(frozen=True)
+class Family:
+    """Paths of the parts that ``adapt`` changes, as for ``nn.Module.get_submodule``.
+
+    Attributes:
+        conv: the first convolution, or a ``nn.Sequential`` that begins with it.
+        pool: the pooling after it; None, or a path that a member of the family lacks, where there is none.
+        classifier: the linear layer that makes the logits.
+    """
+
+    conv: str
+    pool: str | None
+    classifier: str
+
+
+_RESNET = Family("conv1", "maxpool", "fc")
+_DENSENET = Family("features.conv0", "features.pool0", "classifier")
+BUILT_IN = {  # by name: packages are not imported here for their types
+    "torchvision.models.resnet.ResNet": _RESNET,
+    "torchvision.models.densenet.DenseNet": _DENSENET,
+    "resizenet.models._resnet.ResNet": Family("stem.conv", "stem.pool", "fc"),
+    "timm.models.resnet.ResNet": _RESNET,
+    "timm.models.densenet.DenseNet": _DENSENET,
+}
+_registered: dict[type[nn.Module], Family] = {}
+
+
+def find_family(kind: type) -> Family | None:
+    """The family of the type or of its nearest base class; None where none is known."""
+    return next(
+        (family for base in kind.__mro__ if (family := _registered.get(base) or BUILT_IN.get(_path(base)))), None
+    )
+
+
+def known() -> list[str]:
+    """The types with a family, in words."""
+    paths = [*BUILT_IN, *map(_path, _registered)]
+    return [f"{path.partition('.')[0]}'s {path.rpartition('.')[2]}" for path in paths]
+
+
+def _path(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def register_family(kind: type[nn.Module], *, conv: str, classifier: str, pool: str | None = None) -> None:
@@ -34,7 +78,11 @@ def register_family(kind: type[nn.Module], *, conv: str, classifier: str, pool: 
     """
     if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
         raise ArgumentError(f"kind: expected a subclass of nn.Module, got {kind!r}")
-    _families.register(kind, Family(conv, pool, classifier))
+    if _path(kind) in BUILT_IN:
+        raise ArgumentError(
+            f"kind: adapt knows {_path(kind)} already, for all models of that type; register a subclass of it instead"
+        )
+    _registered[kind] = Family(conv, pool, classifier)
 
 
 def family_of(model: nn.Module) -> Family:
@@ -43,10 +91,10 @@ def family_of(model: nn.Module) -> Family:
     Raises:
         UnsupportedModelError: no base class is known.
     """
-    family = _families.family_of(type(model))
+    family = find_family(type(model))
     if family is None:
         raise UnsupportedModelError(
-            f"adapt: {type(model).__name__} is not a model that adapt knows ({', '.join(_families.known())}); say where its parts are with "
+            f"adapt: {type(model).__name__} is not a model that adapt knows ({', '.join(known())}); say where its parts are with "
             "surgery.register_family, or resize the images instead, for example with UpscalePolicy or Resizer.wrap"
         )
     return family

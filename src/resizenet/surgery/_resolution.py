@@ -13,12 +13,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .._errors import ArgumentError, UnsupportedModelError, check_choice, check_positive
+from .._checks import check_choice, check_positive
+from .._errors import ArgumentError, UnsupportedModelError
 
-_LEARNING_RATE = 1e-2  # of SGD with momentum 0.9: a head that was trained already follows its inputs, and is not trained anew
+_LEARNING_RATE = (
+    1e-2  # of SGD with momentum 0.9: a head that was trained already follows its inputs, and is not trained anew
+)
 
 
-def adapt_to_resolution(model: nn.Module, batches: Iterable[Any], *, mode: str = "bn", num_batches: int = 200) -> nn.Module:
+def adapt_to_resolution(
+    model: nn.Module, batches: Iterable[Any], *, mode: str = "bn", num_batches: int = 200
+) -> nn.Module:
     """Fit the model to the size of the images in ``batches``, in place.
 
     At another size the statistics of the maps change, and BatchNorm's running ones no longer fit. "bn" resets them and takes the
@@ -137,7 +142,9 @@ def _recalibrate(model: nn.Module, norms: list[_BatchNorm], batches: Iterable[An
         for norm in norms:
             norm.training = False
     if not any(norm.num_batches_tracked for norm in norms):
-        raise UnsupportedModelError(f"adapt_to_resolution: no BatchNorm of {type(model).__name__} runs on these images, so there is nothing to recalibrate")
+        raise UnsupportedModelError(
+            f"adapt_to_resolution: no BatchNorm of {type(model).__name__} runs on these images, so there is nothing to recalibrate"
+        )
     for norm, old in zip(norms, before, strict=True):
         if not norm.num_batches_tracked:
             _put_back(norm.buffers(recurse=False), old)
@@ -177,7 +184,9 @@ def _images(batch: Any) -> Tensor:
 def _labels(batch: Any) -> Tensor:
     labels = batch[1] if isinstance(batch, (tuple, list)) and len(batch) > 1 else None
     if not isinstance(labels, Tensor):
-        raise ArgumentError(f'batches: expected (images, labels) for mode="bn+head", got {type(batch).__name__} without labels')
+        raise ArgumentError(
+            f'batches: expected (images, labels) for mode="bn+head", got {type(batch).__name__} without labels'
+        )
     return labels
 
 
@@ -189,7 +198,9 @@ def _progress(batches: Iterable[Any], num_batches: int, description: str) -> Gen
         yield batch
         taken += 1
     if not taken:
-        raise ArgumentError('batches: expected at least one batch, got none; mode="bn+head" iterates twice, so give it a list or a DataLoader')
+        raise ArgumentError(
+            'batches: expected at least one batch, got none; mode="bn+head" iterates twice, so give it a list or a DataLoader'
+        )
 
 
 def _bar(batches: Iterable[Any], total: int, description: str) -> Iterable[Any]:
@@ -199,4 +210,11 @@ def _bar(batches: Iterable[Any], total: int, description: str) -> Iterable[Any]:
     except ImportError:
         return batches
     console = Console(stderr=True)
-    return track(batches, description, total=total, console=console, transient=True, disable=not (console.is_terminal or console.is_jupyter))
+    return track(
+        batches,
+        description,
+        total=total,
+        console=console,
+        transient=True,
+        disable=not (console.is_terminal or console.is_jupyter),
+    )

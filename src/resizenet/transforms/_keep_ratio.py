@@ -64,7 +64,11 @@ class ResizeKeepRatio(ResizingTransform):
 
     def _resized(self, height: int, width: int) -> tuple[int, int]:
         zooms, zoom_draw, stretches, stretch_draw = torch.rand(4).tolist()
-        zoom = (self.scale[0] + zoom_draw * (self.scale[1] - self.scale[0])) ** -0.5 if zooms < self.scale_probability else 1.0
+        zoom = (
+            (self.scale[0] + zoom_draw * (self.scale[1] - self.scale[0])) ** -0.5
+            if zooms < self.scale_probability
+            else 1.0
+        )
         low, high = map(math.log, self.ratio)
         stretch = math.exp(low + stretch_draw * (high - low)) if stretches < self.ratio_probability else 1.0
         return keep_ratio_size(height, width, self.size, longest=self.longest, zoom=zoom, stretch=stretch)

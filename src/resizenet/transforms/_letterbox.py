@@ -8,7 +8,8 @@ from typing import Any
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
-from .._errors import ArgumentError, ShapeError, check_choice, check_positive
+from .._checks import check_choice, check_positive
+from .._errors import ArgumentError, ShapeError
 from .._sizes import POSITIONS, Placement, Size, letterbox, parse_size
 from ._pad import Fill, pad_input, parse_fill, parse_mask_fill
 from ._resizing import ResizingTransform, draw_interpolation, first_interpolation, resize_input, sample_size
@@ -106,7 +107,9 @@ class Letterbox(ResizingTransform):
             ShapeError: the sample is not on the canvas that an image of ``source_size`` gets.
         """
         source = parse_size(source_size, argument="source_size")
-        back = _Unletterbox(self.placement(*source), source, first_interpolation(self.interpolation), antialias=self.antialias)
+        back = _Unletterbox(
+            self.placement(*source), source, first_interpolation(self.interpolation), antialias=self.antialias
+        )
         return back(sample)
 
 
@@ -123,7 +126,9 @@ class _Unletterbox(v2.Transform):
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         canvas = sample_size(self._get_name(), flat_inputs)
         if canvas != self.placement.canvas:
-            raise ShapeError(f"{self._get_name()}: expected a canvas of {self.placement.canvas} for a source of {self.source}, got {canvas}")
+            raise ShapeError(
+                f"{self._get_name()}: expected a canvas of {self.placement.canvas} for a source of {self.source}, got {canvas}"
+            )
         return {}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:

@@ -17,7 +17,14 @@ def resize_batch(x: Tensor, size: tuple[int, int], interpolation: str, antialias
     """``functional.resize`` of (B, C, H, W), to the bit and in its memory format."""
     planes = x.ndim == 4 and x.numel() > 0 and x.dtype == torch.uint8 and x.device.type == "cpu" and x.is_contiguous()
     separable = antialias and interpolation != "nearest-exact"  # in two passes, each rounded, on every CPU
-    if planes and separable and len(x) > 1 and math.prod(size) >= _FASTER_FROM * math.prod(x.shape[-2:]) and size[1] % 4 == 0 and size[1] > 4:
+    if (
+        planes
+        and separable
+        and len(x) > 1
+        and math.prod(size) >= _FASTER_FROM * math.prod(x.shape[-2:])
+        and size[1] % 4 == 0
+        and size[1] > 4
+    ):
         return _in_two_passes(x, size, interpolation)
     return resize(x, size, interpolation=interpolation, antialias=antialias)
 

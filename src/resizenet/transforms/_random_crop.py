@@ -17,7 +17,9 @@ class RandomResizedCrop(v2.RandomResizedCrop):
 
     _v1_transform_cls = None  # torchscript would silently get torchvision's v1 transform instead
 
-    def __init__(self, size: Size, *, scale: tuple[float, float], ratio: tuple[float, float], interpolation: str | Sequence[str]) -> None:
+    def __init__(
+        self, size: Size, *, scale: tuple[float, float], ratio: tuple[float, float], interpolation: str | Sequence[str]
+    ) -> None:
         super().__init__(parse_size(size), scale=scale, ratio=ratio)
         self.interpolation = parse_interpolation(interpolation)
 

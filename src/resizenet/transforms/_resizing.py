@@ -11,12 +11,15 @@ from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional as F
 
-from .._errors import ArgumentError, ShapeError, check_choice
+from .._checks import check_choice
+from .._errors import ArgumentError, ShapeError
 from .._sizes import Size, is_sequence, parse_size
 from ..functional import INTERPOLATIONS, resize
 from ._passes import resize_batch
 
-COORDINATES = tuple(getattr(tv_tensors, name) for name in ("BoundingBoxes", "KeyPoints") if hasattr(tv_tensors, name))  # KeyPoints came with torchvision 0.23
+COORDINATES = tuple(
+    getattr(tv_tensors, name) for name in ("BoundingBoxes", "KeyPoints") if hasattr(tv_tensors, name)
+)  # KeyPoints came with torchvision 0.23
 
 
 def parse_interpolation(interpolation: object) -> str | tuple[str, ...]:
@@ -38,7 +41,9 @@ def first_interpolation(interpolation: str | Sequence[str]) -> str:
 
 def draw_interpolation(interpolation: str | Sequence[str]) -> str:
     """The only name, or one drawn with equal chances."""
-    return interpolation if isinstance(interpolation, str) else interpolation[int(torch.randint(len(interpolation), ()))]
+    return (
+        interpolation if isinstance(interpolation, str) else interpolation[int(torch.randint(len(interpolation), ()))]
+    )
 
 
 def resize_input(inpt: Any, size: tuple[int, int], interpolation: str, *, antialias: bool = True) -> Any:
@@ -68,7 +73,9 @@ def _resize_whole_numbers(coordinates: tv_tensors.TVTensor, size: tuple[int, int
     if boxes:
         points = F.convert_bounding_box_format(points, new_format="XYXY")
     after, before = (torch.tensor(canvas[::-1], device=points.device) for canvas in (size, coordinates.canvas_size))
-    pairs = points.as_subclass(Tensor).unflatten(-1, (-1, 2))  # (..., x and y); torchvision's factors are float32, and miss halves
+    pairs = points.as_subclass(Tensor).unflatten(
+        -1, (-1, 2)
+    )  # (..., x and y); torchvision's factors are float32, and miss halves
     rounded = (pairs * after / before + 0.5).floor()
     if not boxes:
         rounded = torch.where((pairs >= 0) & (pairs < before), rounded.minimum(after - 1), rounded)
@@ -96,7 +103,9 @@ def _to_whole(x: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _resize_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
-    rows, columns = (_nearest_pixels(before, after, mask.device) for before, after in zip(mask.shape[-2:], size, strict=True))
+    rows, columns = (
+        _nearest_pixels(before, after, mask.device) for before, after in zip(mask.shape[-2:], size, strict=True)
+    )
     return mask[..., rows[:, None], columns]
 
 
@@ -116,7 +125,11 @@ def sample_size(name: str, flat_inputs: list[Any]) -> tuple[int, int]:
 
 def describe_arguments(transform: v2.Transform) -> str:
     """A transform's public attributes, as its constructor takes them."""
-    return ", ".join(f"{name}={value!r}" for name, value in vars(transform).items() if not name.startswith("_") and name != "training")
+    return ", ".join(
+        f"{name}={value!r}"
+        for name, value in vars(transform).items()
+        if not name.startswith("_") and name != "training"
+    )
 
 
 class ResizingTransform(v2.Transform):

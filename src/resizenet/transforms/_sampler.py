@@ -10,10 +10,11 @@ import torch
 from torch import distributed
 from torch.utils.data import Dataset, Sampler
 
-from .._errors import ArgumentError, CheckpointError, check_choice, check_positive
-from ._policies import NativePolicy
-from ._policy import ResizePolicy
+from .._checks import check_choice, check_positive
+from .._errors import ArgumentError, CheckpointError
 from ._schedule import ResolutionSchedule
+from .policies._base import ResizePolicy
+from .policies._whole import NativePolicy
 
 BATCH_MODES = ("constant", "inverse_area")
 Index = tuple[int, tuple[int, int]]
@@ -75,7 +76,9 @@ class MultiResolutionBatchSampler(Sampler[list[Index]]):
         if len(dataset) == 0:
             raise ArgumentError("dataset: expected at least one sample, got none")
         in_group = distributed.is_available() and distributed.is_initialized()
-        self.num_replicas = num_replicas if num_replicas is not None else distributed.get_world_size() if in_group else 1
+        self.num_replicas = (
+            num_replicas if num_replicas is not None else distributed.get_world_size() if in_group else 1
+        )
         self.rank = rank if rank is not None else distributed.get_rank() if in_group else 0
         check_positive("num_replicas", self.num_replicas)
         if not 0 <= self.rank < self.num_replicas:
@@ -96,7 +99,9 @@ class MultiResolutionBatchSampler(Sampler[list[Index]]):
         order = self._order()
         for start, stop, size in self._plan(self.epoch)[self._batches_done :]:
             yield [(index, size) for index in order[start:stop]]
-        self._batches_done = 0  # not before: a DataLoader with workers asks for two iterators and uses the second (torch 2.15)
+        self._batches_done = (
+            0  # not before: a DataLoader with workers asks for two iterators and uses the second (torch 2.15)
+        )
 
     def __len__(self) -> int:
         """How many batches the next iteration has."""
@@ -127,7 +132,9 @@ class MultiResolutionBatchSampler(Sampler[list[Index]]):
             ArgumentError: more batches than the epoch has.
         """
         if not 0 <= batches_done <= self.num_batches(self.epoch):
-            raise ArgumentError(f"batches_done: expected a number from 0 to {self.num_batches(self.epoch)}, got {batches_done}")
+            raise ArgumentError(
+                f"batches_done: expected a number from 0 to {self.num_batches(self.epoch)}, got {batches_done}"
+            )
         return {"epoch": self.epoch, "batches_done": batches_done, **self._identity()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -136,7 +143,11 @@ class MultiResolutionBatchSampler(Sampler[list[Index]]):
         Raises:
             CheckpointError: the state is of a sampler with other batches; the message names what differs.
         """
-        differing = [f"{name}={state.get(name)!r}, expected {value!r}" for name, value in self._identity().items() if state.get(name) != value]
+        differing = [
+            f"{name}={state.get(name)!r}, expected {value!r}"
+            for name, value in self._identity().items()
+            if state.get(name) != value
+        ]
         if differing:
             raise CheckpointError(f"MultiResolutionBatchSampler: the state has {'; '.join(differing)}")
         self.epoch, self._batches_done = state["epoch"], state["batches_done"]
@@ -146,12 +157,16 @@ class MultiResolutionBatchSampler(Sampler[list[Index]]):
         return {**{name: getattr(self, name) for name in names}, "schedule": self.schedule.state_dict()}
 
     def _per_rank(self) -> int:
-        return self.num_samples // self.num_replicas if self.drop_last else math.ceil(self.num_samples / self.num_replicas)
+        return (
+            self.num_samples // self.num_replicas if self.drop_last else math.ceil(self.num_samples / self.num_replicas)
+        )
 
     def _order(self) -> list[int]:
         """This rank's samples, in order."""
         generator = torch.Generator().manual_seed(self.seed + self.epoch)
-        order = torch.randperm(self.num_samples, generator=generator) if self.shuffle else torch.arange(self.num_samples)
+        order = (
+            torch.randperm(self.num_samples, generator=generator) if self.shuffle else torch.arange(self.num_samples)
+        )
         total = self._per_rank() * self.num_replicas
         return order.repeat(math.ceil(total / self.num_samples))[self.rank : total : self.num_replicas].tolist()
 
@@ -193,9 +208,13 @@ class MultiResolutionDataset(Dataset[Any]):
         torch.Size([3, 24, 24])
     """
 
-    def __init__(self, dataset: Any, transform: ResizePolicy | Callable[[tuple[int, int]], Callable[[Any], Any]]) -> None:
+    def __init__(
+        self, dataset: Any, transform: ResizePolicy | Callable[[tuple[int, int]], Callable[[Any], Any]]
+    ) -> None:
         if isinstance(transform, NativePolicy):
-            raise ArgumentError("MultiResolutionDataset: NativePolicy resizes nothing, at other sizes it would cut pieces out; take UpscalePolicy, for example")
+            raise ArgumentError(
+                "MultiResolutionDataset: NativePolicy resizes nothing, at other sizes it would cut pieces out; take UpscalePolicy, for example"
+            )
         self.dataset = dataset
         self.transform = transform
         self._transforms: dict[tuple[int, int], Callable[[Any], Any]] = {}
@@ -205,12 +224,16 @@ class MultiResolutionDataset(Dataset[Any]):
 
     def __getitem__(self, index: Index) -> Any:
         if not isinstance(index, tuple):
-            raise ArgumentError(f"MultiResolutionDataset: expected (number, (height, width)), as MultiResolutionBatchSampler gives, got {index!r}")
+            raise ArgumentError(
+                f"MultiResolutionDataset: expected (number, (height, width)), as MultiResolutionBatchSampler gives, got {index!r}"
+            )
         number, size = index
         if size not in self._transforms:
             self._transforms[size] = self._make(size)
         return self._transforms[size](self.dataset[number])
 
     def _make(self, size: tuple[int, int]) -> Callable[[Any], Any]:
-        transform: Callable[[Any], Any] = self.transform.with_size(size).train() if isinstance(self.transform, ResizePolicy) else self.transform(size)
+        transform: Callable[[Any], Any] = (
+            self.transform.with_size(size).train() if isinstance(self.transform, ResizePolicy) else self.transform(size)
+        )
         return transform

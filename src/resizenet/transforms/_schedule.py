@@ -10,7 +10,8 @@ from dataclasses import KW_ONLY, dataclass
 from itertools import accumulate
 from typing import Any
 
-from .._errors import ArgumentError, check_choice, check_positive
+from .._checks import check_choice, check_positive
+from .._errors import ArgumentError
 from .._sizes import Size, nearest_multiple, parse_size
 
 RULES = ("linear", "hold", "mix")
@@ -54,9 +55,13 @@ class ResolutionSchedule:
         self.values = tuple(self.values)
         for size in self.sizes:
             if any(side % self.multiple for side in size):
-                raise ArgumentError(f"multiple: expected a divisor of both sides of every size, got {self.multiple} and {size}")
+                raise ArgumentError(
+                    f"multiple: expected a divisor of both sides of every size, got {self.multiple} and {size}"
+                )
         if not self.sizes or len(self.sizes) != len(self.values):
-            raise ArgumentError(f"values: expected one for each size, got {len(self.values)} for {len(self.sizes)} sizes")
+            raise ArgumentError(
+                f"values: expected one for each size, got {len(self.values)} for {len(self.sizes)} sizes"
+            )
         if self.rule == "mix":
             self._check_weights()
         else:
@@ -67,8 +72,12 @@ class ResolutionSchedule:
             raise ArgumentError(f"weights: expected numbers that are not negative, and one above 0, got {self.values}")
 
     def _check_rising(self) -> None:
-        if self.values[0] != 0 or any(not before <= after <= 1 for before, after in zip(self.values, self.values[1:], strict=False)):
-            raise ArgumentError(f"progress: expected values that start at 0 and rise, up to 1 at most, got {self.values}")
+        if self.values[0] != 0 or any(
+            not before <= after <= 1 for before, after in zip(self.values, self.values[1:], strict=False)
+        ):
+            raise ArgumentError(
+                f"progress: expected values that start at 0 and rise, up to 1 at most, got {self.values}"
+            )
 
     @classmethod
     def linear(cls, start: Size, end: Size, *, until: float = 1.0, multiple: int = 1) -> ResolutionSchedule:
@@ -104,7 +113,9 @@ class ResolutionSchedule:
             raise ArgumentError(f"steps: expected at least 2, got {steps}")
         _check_progress("until", until)
         ramp = cls.linear(start, end, multiple=multiple)
-        sizes, values = zip(*((ramp(index / (steps - 1)), until * index / steps) for index in range(steps)), strict=True)
+        sizes, values = zip(
+            *((ramp(index / (steps - 1)), until * index / steps) for index in range(steps)), strict=True
+        )
         return cls("hold", sizes, values, multiple=multiple)
 
     @classmethod
@@ -148,7 +159,10 @@ class ResolutionSchedule:
         if self.rule == "hold" or last + 1 == len(self.values):
             return self.sizes[last]
         share = (progress - self.values[last]) / (self.values[last + 1] - self.values[last])
-        height, width = (nearest_multiple(a + share * (b - a), self.multiple) for a, b in zip(self.sizes[last], self.sizes[last + 1], strict=True))
+        height, width = (
+            nearest_multiple(a + share * (b - a), self.multiple)
+            for a, b in zip(self.sizes[last], self.sizes[last + 1], strict=True)
+        )
         return height, width
 
     def _drawn(self, progress: float) -> tuple[int, int]:

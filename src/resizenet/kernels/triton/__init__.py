@@ -1,0 +1,1 @@
+"""The Triton kernels: the only files that import triton."""

@@ -1,0 +1,212 @@
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls, allow-untyped-decorators, disable-error-code="import-untyped"
+# ruff: noqa: N803, Triton's constants are in capitals
+"""The head in training: its output resized by exactly 2, and the moments of that output before the resize, in one pass over the image.
+
+BatchNorm of z and then a resize is an affine map of the resized z, whose numbers come from the moments of z. So z, four times the pixels,
+is never stored: forward sums its moments while it makes the resized features, and backward makes z again from the image.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor, library
+
+from ._tiles import inside, leaky, leaky_slope, number_of_tiles, planes_and_depth, taps_of, tile_of, window_of
+
+TILE = (8, 16)  # low-resolution pixels; 128 rows of a matrix product
+BACKWARD_TILE = (4, 8)  # the gradients of the weights take most of the registers
+WARPS = 8
+REGISTERS = 128  # of a thread of the forward kernel, so that two programs run on an SM
+
+
+@triton.jit(do_not_specialize=["height", "width"])
+def _moments_kernel(
+    image, weight, bias, mix, mix_bias, resized, partial, height, width, slope,
+    PLANES: tl.constexpr, DEPTH: tl.constexpr, N: tl.constexpr, TILE_H: tl.constexpr, TILE_W: tl.constexpr,
+):  # fmt: skip
+    program = tl.program_id(0)
+    batch, row, column = tile_of(program, height, width, TILE_H, TILE_W)
+    image += batch * (4 * PLANES * DEPTH * height * width)
+    j = tl.arange(0, 4 * N)
+    n = tl.arange(0, N)
+    dtype = weight.dtype.element_ty
+    first = tl.zeros((TILE_H * TILE_W, 4 * N), tl.float32) + tl.load(bias + j)[None, :]
+    for start in tl.static_range(0, 80 * PLANES * DEPTH, 64):
+        window = window_of(image, row, column, height, width, start, 64, PLANES, DEPTH).to(dtype)
+        matrix = tl.load(weight + taps_of(start, 64, PLANES, DEPTH)[:, None] * (4 * N) + j[None, :])
+        first = tl.dot(window, matrix, first, input_precision="ieee")
+    second = tl.zeros((TILE_H * TILE_W, 4 * N), tl.float32) + tl.load(mix_bias + j)[None, :]
+    second = tl.dot(
+        leaky(first, slope).to(dtype), tl.load(mix + j[:, None] * (4 * N) + j[None, :]), second, input_precision="ieee"
+    )
+    known = inside(row, column, height, width)
+    z = tl.reshape(tl.where(known[:, None], leaky(second, slope), 0.0), (TILE_H * TILE_W, 4, N))
+    total = tl.sum(z, 1)
+    pixel = (batch * height + row) * width + column
+    tl.store(
+        resized + pixel[:, None] * N + n[None, :], (total * 0.25).to(resized.dtype.element_ty), mask=known[:, None]
+    )
+    count = 4 * tl.sum(known.to(tl.float32), 0)
+    mean = tl.sum(total, 0) / count
+    deviation = tl.where(known[:, None, None], z - mean[None, None, :], 0.0)
+    squares = tl.sum(tl.sum(deviation * deviation, 1), 0)
+    partial += program * 3 * N + n
+    tl.store(partial, tl.zeros((N,), tl.float32) + count)
+    tl.store(partial + N, mean)
+    tl.store(partial + 2 * N, squares)
+
+
+@triton.jit(do_not_specialize=["height", "width", "tiles"])
+def _backward_kernel(
+    image, weight, bias, mix, mix_bias, gradient, z_slope, z_offset, weight_sums, mix_sums, bias_sums, height, width, tiles, slope,
+    PLANES: tl.constexpr, DEPTH: tl.constexpr, N: tl.constexpr, K: tl.constexpr, TILE_H: tl.constexpr, TILE_W: tl.constexpr,
+):  # fmt: skip
+    program = tl.program_id(0)
+    j = tl.arange(0, 4 * N)
+    tap = taps_of(0, K, PLANES, DEPTH)[:, None]
+    dtype = weight.dtype.element_ty
+    weight_sum = tl.zeros((K, 4 * N), tl.float32)
+    mix_sum = tl.zeros((4 * N, 4 * N), tl.float32)
+    first_bias_sum = tl.zeros((4 * N,), tl.float32)
+    second_bias_sum = tl.zeros((4 * N,), tl.float32)
+    matrix = tl.load(weight + tap * (4 * N) + j[None, :])
+    mixing = tl.load(mix + j[:, None] * (4 * N) + j[None, :])
+    for tile in range(program, tiles, tl.num_programs(0)):
+        batch, row, column = tile_of(tile, height, width, TILE_H, TILE_W)
+        window = window_of(
+            image + batch * (4 * PLANES * DEPTH * height * width), row, column, height, width, 0, K, PLANES, DEPTH
+        ).to(dtype)
+        first = tl.dot(window, matrix, input_precision="ieee") + tl.load(bias + j)[None, :]
+        hidden = leaky(first, slope).to(dtype)
+        second = tl.dot(hidden, mixing, input_precision="ieee") + tl.load(mix_bias + j)[None, :]
+        known = inside(row, column, height, width)[:, None]
+        pixel = ((batch * height + row) * width + column)[:, None]
+        resized_gradient = tl.load(gradient + pixel * N + (j % N)[None, :], mask=known, other=0.0).to(tl.float32)
+        z_gradient = (
+            0.25 * resized_gradient
+            + tl.load(z_slope + j % N)[None, :] * leaky(second, slope)
+            + tl.load(z_offset + j % N)[None, :]
+        )
+        second_gradient = tl.where(known, z_gradient * leaky_slope(second, slope), 0.0)
+        second_bias_sum += tl.sum(second_gradient, 0)
+        second_gradient = second_gradient.to(dtype)
+        mix_sum = tl.dot(tl.trans(hidden), second_gradient, mix_sum, input_precision="ieee")
+        first_gradient = tl.dot(second_gradient, tl.trans(mixing), input_precision="ieee") * leaky_slope(first, slope)
+        first_bias_sum += tl.sum(first_gradient, 0)
+        weight_sum = tl.dot(tl.trans(window), first_gradient.to(dtype), weight_sum, input_precision="ieee")
+    tl.store(weight_sums + program * (K * 4 * N) + tap * (4 * N) + j[None, :], weight_sum)
+    tl.store(mix_sums + program * (16 * N * N) + j[:, None] * (4 * N) + j[None, :], mix_sum)
+    tl.store(bias_sums + program * (8 * N) + j, first_bias_sum)
+    tl.store(bias_sums + program * (8 * N) + 4 * N + j, second_bias_sum)
+
+
+@library.custom_op("resizenet::head_moments", mutates_args=())
+def head_moments(
+    image: Tensor, weight: Tensor, bias: Tensor, mix: Tensor, mix_bias: Tensor, slope: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(B, I, 2 h, 2 w) -> the head's output resized (B, h, w, n), and its variance and mean before the resize, (n,) each in float32."""
+    resized, _, _ = _moments_results(image, weight, bias, mix, mix_bias, slope)
+    image, planes, depth = planes_and_depth(image)
+    batch, height, width, channels = resized.shape
+    programs = number_of_tiles(batch, height, width, TILE)
+    partial = weight.new_empty(programs, 3, channels, dtype=torch.float32)
+    with torch.cuda.device_of(image):
+        _moments_kernel[(programs,)](
+            image, weight, bias, mix, mix_bias, resized, partial, height, width, slope,
+            PLANES=planes, DEPTH=depth, N=channels, TILE_H=TILE[0], TILE_W=TILE[1],
+            num_warps=WARPS, maxnreg=REGISTERS, enable_fp_fusion=True,
+        )  # fmt: skip
+    variance, mean = _joined(*partial.unbind(1))
+    return resized, variance, mean
+
+
+@head_moments.register_fake
+def _moments_results(
+    image: Tensor, weight: Tensor, bias: Tensor, mix: Tensor, mix_bias: Tensor, slope: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    batch, _, height, width = image.shape
+    channels = weight.shape[1] // 4
+    variance, mean = (weight.new_empty(channels, dtype=torch.float32) for _ in range(2))
+    return weight.new_empty(batch, height // 2, width // 2, channels), variance, mean
+
+
+def _joined(count: Tensor, mean: Tensor, squares: Tensor) -> tuple[Tensor, Tensor]:
+    """Variance and mean of all from count, mean and sum of squared deviations of each part: Chan, Golub & LeVeque, 1979, equation 2.1."""
+    total = count.sum(0)
+    joined = (count * mean).sum(0) / total
+    return (squares + count * (mean - joined).square()).sum(0) / total, joined
+
+
+@library.custom_op("resizenet::head_moments_backward", mutates_args=())
+def head_moments_backward(
+    image: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    mix: Tensor,
+    mix_bias: Tensor,
+    gradient: Tensor,
+    z_slope: Tensor,
+    z_offset: Tensor,
+    slope: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The gradients of weight, bias, mix and mix_bias; that of z is gradient / 4 + z_slope * z + z_offset at every pixel."""
+    image, planes, depth = planes_and_depth(image)
+    batch, height, width, channels = gradient.shape
+    tiles = number_of_tiles(batch, height, width, BACKWARD_TILE)
+    processors = torch.cuda.get_device_properties(image.device).multi_processor_count if image.is_cuda else 2
+    programs = min(tiles, processors)
+    shapes = (weight.shape, mix.shape, (2, 4 * channels))
+    weight_sums, mix_sums, bias_sums = (weight.new_empty(programs, *shape, dtype=torch.float32) for shape in shapes)
+    with torch.cuda.device_of(image):
+        _backward_kernel[(programs,)](
+            image, weight, bias, mix, mix_bias, gradient, z_slope, z_offset, weight_sums, mix_sums, bias_sums, height, width, tiles, slope,
+            PLANES=planes, DEPTH=depth, N=channels, K=weight.shape[0], TILE_H=BACKWARD_TILE[0], TILE_W=BACKWARD_TILE[1],
+            num_warps=WARPS, num_stages=2, enable_fp_fusion=True,
+        )  # fmt: skip
+    sums = (weight_sums, bias_sums[:, 0], mix_sums, bias_sums[:, 1])
+    first, first_bias, second, second_bias = (
+        total.sum(0).to(like.dtype) for total, like in zip(sums, (weight, bias, mix, mix_bias), strict=True)
+    )
+    return first, first_bias, second, second_bias
+
+
+@head_moments_backward.register_fake
+def _backward_results(
+    image: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    mix: Tensor,
+    mix_bias: Tensor,
+    gradient: Tensor,
+    z_slope: Tensor,
+    z_offset: Tensor,
+    slope: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    return torch.empty_like(weight), torch.empty_like(bias), torch.empty_like(mix), torch.empty_like(mix_bias)
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
+    *tensors, ctx.slope = inputs
+    ctx.save_for_backward(*tensors, output[2])
+
+
+def _backward(
+    ctx: Any, resized_gradient: Tensor, variance_gradient: Tensor, mean_gradient: Tensor
+) -> tuple[Tensor | None, ...]:
+    image, weight, bias, mix, mix_bias, mean = ctx.saved_tensors
+    if ctx.needs_input_grad[0]:
+        raise NotImplementedError("head_moments: the image needs a gradient, which this kernel does not compute")
+    count = image.numel() / image.shape[1]
+    z_slope = 2 / count * variance_gradient
+    z_offset = (mean_gradient - 2 * mean * variance_gradient) / count
+    gradients = head_moments_backward(
+        image, weight, bias, mix, mix_bias, resized_gradient.contiguous(), z_slope, z_offset, ctx.slope
+    )
+    return None, *gradients, None
+
+
+head_moments.register_autograd(_backward, setup_context=_save)

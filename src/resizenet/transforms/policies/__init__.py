@@ -1,0 +1,17 @@
+"""Resize policies: the transforms of training and of evaluation as one pair."""
+
+from ._base import ResizePolicy
+from ._crop import BiTHyperRulePolicy, KeepRatioPolicy, RandomResizedCropPolicy, suggest_eval_size
+from ._whole import LetterboxPolicy, NativePolicy, StretchPolicy, UpscalePolicy
+
+__all__ = [
+    "BiTHyperRulePolicy",
+    "KeepRatioPolicy",
+    "LetterboxPolicy",
+    "NativePolicy",
+    "RandomResizedCropPolicy",
+    "ResizePolicy",
+    "StretchPolicy",
+    "UpscalePolicy",
+    "suggest_eval_size",
+]

@@ -1,0 +1,28 @@
+"""The lines in the README and the guides do what stands below them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "docs" / "design.md", *sorted((ROOT / "docs" / "guides").glob("*.md"))]
+SNIPPETS = re.compile(r"```python\n(.*?)```(?:\n+```text\n(.*?)```)?", re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_snippet_runs_and_prints_what_stands_below_it(page: Path) -> None:
+    text = page.read_text()
+    snippets = SNIPPETS.findall(text)
+    assert len(snippets) == text.count("```python") > 0
+    assert sum(bool(expected) for _, expected in snippets) == text.count("```text") > 0
+    names: dict[str, object] = {}
+    for code, expected in snippets:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(code, names)  # in order, in one namespace, as a reader pastes them
+        assert printed.getvalue().split("\n") == expected.split("\n")

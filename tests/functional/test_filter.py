@@ -1,0 +1,234 @@
+"""``resize_filter``: "area" against cells cut by hand, "pinv" against NumPy's least squares, and both on real patches."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from sklearn.datasets import load_digits, load_sample_images
+from torch import Tensor
+from torch.nn import functional as F
+
+import resizenet as rn
+import strategies
+from resizenet.functional import resize_filter
+
+EXACT = {"rtol": 0, "atol": 1e-12}
+METHODS = ("center", "area", "pinv")
+KERNELS = [(7, 3), (7, 5), (5, 3), (11, 7), (3, 1), (3, 7), (5, 7), (1, 3)]
+
+
+def filters(k: int, *, out_channels: int = 5, in_channels: int = 2) -> Tensor:
+    return torch.randn(out_channels, in_channels, k, k, dtype=torch.float64)
+
+
+def upscaled(x: Tensor, size: int) -> Tensor:
+    """Bilinear, by torch's own kernel: no code of this library."""
+    return F.interpolate(x, (size, size), mode="bilinear", align_corners=False)
+
+
+def answers(weight: Tensor, patches: Tensor) -> Tensor:
+    return torch.einsum("oihw,nihw->no", weight, patches)
+
+
+def errors(weight: Tensor, kernel_size: int, patches: Tensor) -> dict[str, float]:
+    """The mean squared error that "pinv" minimises, for each method; the patches have the smaller side."""
+    k = weight.shape[-1]
+    large = upscaled(patches, max(k, kernel_size))
+    before, after = (large, patches) if kernel_size <= k else (patches, large)
+    wanted = answers(weight, before)
+    return {
+        method: (answers(resize_filter(weight, kernel_size, method=method), after) - wanted).square().mean().item()
+        for method in METHODS
+    }
+
+
+def patches_of(images: Tensor, side: int) -> Tensor:
+    """(N, 2, side, side): every window of (B, H, W), two as the channels of one patch."""
+    windows = images.unfold(1, side, side).unfold(2, side, side).reshape(-1, side, side)
+    return windows[: len(windows) // 2 * 2].reshape(-1, 2, side, side)
+
+
+@pytest.fixture(scope="module")
+def digits() -> Tensor:
+    return torch.from_numpy(load_digits().images) / 16
+
+
+@pytest.fixture(scope="module")
+def photographs() -> Tensor:
+    """(2, 105, 105), grey."""
+    grey = np.stack([image[:420, :420].mean(-1) for image in load_sample_images().images]) / 255
+    return torch.from_numpy(grey.reshape(2, 105, 4, 105, 4).mean((2, 4)))
+
+
+# --- area
+
+
+@pytest.mark.parametrize(("k", "kernel_size"), KERNELS)
+def test_area_gives_each_new_pixel_what_it_covers(k: int, kernel_size: int) -> None:
+    weight = filters(k)
+    cells = (
+        np.repeat(np.repeat(weight.numpy(), kernel_size, 2), kernel_size, 3) / kernel_size**2
+    )  # k * k' cells per side, cut both ways without a remainder
+    expected = cells.reshape(5, 2, kernel_size, k, kernel_size, k).sum((3, 5))
+    torch.testing.assert_close(resize_filter(weight, kernel_size, method="area"), torch.from_numpy(expected), **EXACT)
+
+
+def test_area_is_exact_for_images_upscaled_by_repetition() -> None:
+    weight, small = filters(9), torch.randn(7, 2, 3, 3, dtype=torch.float64)
+    large = small.repeat_interleave(3, 2).repeat_interleave(3, 3)
+    torch.testing.assert_close(answers(resize_filter(weight, 3, method="area"), small), answers(weight, large), **EXACT)
+
+
+@pytest.mark.parametrize("method", ["area", "pinv"])
+@pytest.mark.parametrize(("k", "kernel_size"), KERNELS)
+def test_the_answer_to_a_constant_image_is_kept(k: int, kernel_size: int, method: str) -> None:
+    weight = filters(k)
+    torch.testing.assert_close(
+        resize_filter(weight, kernel_size, method=method).sum((2, 3)), weight.sum((2, 3)), **EXACT
+    )
+
+
+def test_center_keeps_the_scale_instead() -> None:
+    weight = filters(7)
+    assert not torch.allclose(resize_filter(weight, 3).sum((2, 3)), weight.sum((2, 3)), rtol=0.01)
+
+
+# --- pinv
+
+
+@pytest.mark.parametrize(("k", "kernel_size"), KERNELS)
+def test_pinv_answers_a_patch_as_the_larger_filter_answers_its_upscaling(
+    k: int, kernel_size: int, digits: Tensor
+) -> None:
+    weight, patches = filters(k), patches_of(digits, min(k, kernel_size, 8))
+    if patches.shape[-1] < min(k, kernel_size):
+        patches = upscaled(patches, min(k, kernel_size))
+    assert errors(weight, kernel_size, patches)["pinv"] < 1e-24
+
+
+@pytest.mark.parametrize(("k", "kernel_size"), [(7, 3), (7, 5), (5, 3)])
+def test_pinv_is_what_least_squares_finds(k: int, kernel_size: int, photographs: Tensor) -> None:
+    weight, patches = filters(k), patches_of(photographs, kernel_size)
+    wanted = answers(weight, upscaled(patches, k))
+    found = np.linalg.lstsq(patches.flatten(1).numpy(), wanted.numpy(), rcond=None)[0].T.reshape(
+        5, 2, kernel_size, kernel_size
+    )
+    torch.testing.assert_close(
+        resize_filter(weight, kernel_size, method="pinv"), torch.from_numpy(found), rtol=0, atol=1e-8
+    )
+
+
+@pytest.mark.parametrize(("k", "kernel_size"), [(3, 7), (5, 7), (1, 3)])
+def test_pinv_for_a_larger_kernel_is_the_shortest_of_the_solutions(k: int, kernel_size: int) -> None:
+    weight = filters(k)
+    basis = torch.eye(k * k, dtype=torch.float64).reshape(-1, 1, k, k)
+    system = (
+        upscaled(basis, kernel_size).reshape(k * k, -1).numpy()
+    )  # one equation per patch with a single bright pixel; lstsq takes the shortest solution
+    expected = np.linalg.lstsq(system, weight.reshape(-1, k * k).T.numpy(), rcond=None)[0].T.reshape(
+        5, 2, kernel_size, kernel_size
+    )
+    torch.testing.assert_close(resize_filter(weight, kernel_size, method="pinv"), torch.from_numpy(expected), **EXACT)
+
+
+@pytest.mark.parametrize(("k", "kernel_size"), [(7, 3), (7, 5), (5, 3), (3, 7), (3, 5)])
+@pytest.mark.parametrize("images", ["digits", "photographs"])
+def test_pinv_is_never_worse_on_real_patches(
+    k: int, kernel_size: int, images: str, request: pytest.FixtureRequest
+) -> None:
+    found = errors(filters(k), kernel_size, patches_of(request.getfixturevalue(images), min(k, kernel_size)))
+    assert found["pinv"] <= 1e-9 * min(found["center"], found["area"])
+
+
+@pytest.mark.parametrize(("k", "kernel_size"), [(7, 3), (7, 5), (5, 3)])
+def test_in_a_convolution_over_photographs_pinv_is_the_closest_too(
+    k: int, kernel_size: int, photographs: Tensor
+) -> None:
+    """Not promised by the algebra: the windows of the upscaled image reach beyond those of the small one."""
+    weight, small = filters(k, in_channels=1), photographs[:, None]
+    wanted = F.conv2d(upscaled(small, 105 // kernel_size * k), weight, stride=k)
+    error = {
+        m: (F.conv2d(small, resize_filter(weight, kernel_size, method=m), stride=kernel_size) - wanted).norm()
+        / wanted.norm()
+        for m in METHODS
+    }
+    assert 0 < error["pinv"] < error["area"] < 0.1 < error["center"]
+
+
+def test_pinv_takes_half_integer_pixel_centres() -> None:
+    weight = filters(7)
+    other = torch.from_numpy(
+        np.stack([np.interp(np.arange(7) / 3, np.arange(3), row) for row in np.eye(3)])
+    )  # align_corners=True, (3, 7)
+    assert not torch.allclose(resize_filter(weight, 3, method="pinv"), other @ weight @ other.T, rtol=0.01)
+
+
+# --- all
+
+
+@pytest.mark.parametrize("method", METHODS)
+@given(weight=strategies.odd_filters())
+def test_the_same_size_is_a_copy(method: str, weight: Tensor) -> None:
+    same = resize_filter(weight, weight.shape[-1], method=method)
+    assert torch.equal(same, weight)
+    assert same.data_ptr() != weight.data_ptr()
+
+
+@pytest.mark.parametrize("method", METHODS)
+@given(weight=strategies.odd_filters())
+def test_dtype_format_and_argument_survive(method: str, weight: Tensor) -> None:
+    before = weight.clone()
+    resized = resize_filter(weight, 3, method=method)
+    assert resized.dtype == weight.dtype
+    assert torch.equal(weight, before)
+    if not weight.is_contiguous():  # a 1x1 kernel or a single channel is both
+        assert resized.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@given(weight=strategies.odd_filters())
+def test_a_flipped_filter_becomes_the_flipped_filter(method: str, weight: Tensor) -> None:
+    for axes in ((2,), (3,)):
+        torch.testing.assert_close(
+            resize_filter(weight.flip(axes), 5, method=method), resize_filter(weight, 5, method=method).flip(axes)
+        )
+
+
+@pytest.mark.parametrize("method", ["area", "pinv"])
+def test_half_precision_is_rounded_once(method: str) -> None:
+    weight = filters(7)
+    for dtype in (torch.float16, torch.bfloat16):
+        half = weight.to(dtype)
+        torch.testing.assert_close(
+            resize_filter(half, 3, method=method),
+            resize_filter(half.double(), 3, method=method).to(dtype),
+            rtol=2**-7,
+            atol=1e-6,
+        )
+
+
+@pytest.mark.parametrize("method", ["area", "pinv"])
+def test_autocast_does_not_round_weights(method: str) -> None:
+    weight = filters(7).float()
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = resize_filter(weight, 3, method=method)
+    assert torch.equal(inside, resize_filter(weight, 3, method=method))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_gradients_are_right(method: str) -> None:
+    for kernel_size in (3, 7):
+        weight = filters(5, out_channels=1, in_channels=1).requires_grad_()
+        assert torch.autograd.gradcheck(lambda w, size=kernel_size: resize_filter(w, size, method=method), weight)
+
+
+def test_integer_filters_are_refused() -> None:
+    with pytest.raises(rn.DtypeError, match=r"resize_filter: expected a floating point filter, got torch.int64"):
+        resize_filter(torch.ones(1, 1, 3, 3, dtype=torch.int64), 3)
+
+
+def test_an_unknown_method_is_refused() -> None:
+    with pytest.raises(
+        rn.UnknownNameError, match=r"method: expected one of 'center', 'area', 'pinv', got 'pin'; did you mean 'pinv'"
+    ):
+        resize_filter(torch.rand(1, 1, 3, 3), 3, method="pin")

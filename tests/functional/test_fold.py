@@ -1,0 +1,151 @@
+"""``fold_upscale`` against upscaling and convolving, done by torch in float64, and against a loop over the taps."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from torch import Tensor
+from torch.nn import functional as F
+
+import resizenet as rn
+import strategies
+from resizenet.functional import fold_upscale
+
+EXACT = {"rtol": 0, "atol": 1e-12}
+CASES = [(k, scale, step) for k in (1, 3, 5, 7, 9) for scale in (1, 2, 3, 4) for step in (1, 2)]
+
+
+def case(k: int) -> tuple[Tensor, Tensor]:
+    return torch.randn(5, 3, k, k, dtype=torch.float64), torch.randn(2, 3, 17, 23, dtype=torch.float64)
+
+
+def upscaled(x: Tensor, scale: int, *, align_corners: bool = False) -> Tensor:
+    size = (scale * x.shape[2], scale * x.shape[3])
+    return F.interpolate(x, size, mode="bilinear", align_corners=align_corners)
+
+
+def large_and_small(k: int, scale: int, step: int, mode: str = "constant") -> tuple[Tensor, Tensor, int]:
+    """Upscale-then-convolve, the folded convolution, and how many outputs at the border the window reaches beyond."""
+    weight, x = case(k)
+    folded = fold_upscale(weight, scale=scale, stride=scale * step)
+    reach = folded.shape[-1] // 2
+    large = F.conv2d(F.pad(upscaled(x, scale), [k // 2] * 4, mode=mode), weight, stride=scale * step)
+    small = F.conv2d(F.pad(x, [reach] * 4, mode=mode), folded, stride=step)
+    return large, small, math.ceil(reach / step)
+
+
+@pytest.mark.parametrize(("k", "scale", "step"), CASES)
+def test_folded_equals_upscaled_away_from_the_border(k: int, scale: int, step: int) -> None:
+    large, small, margin = large_and_small(k, scale, step)
+    assert large.shape == small.shape
+    inside = (..., slice(margin, small.shape[2] - margin), slice(margin, small.shape[3] - margin))
+    assert small[inside].numel()
+    torch.testing.assert_close(small[inside], large[inside], **EXACT)
+
+
+@pytest.mark.parametrize(("k", "scale", "step"), CASES)
+def test_with_replicate_padding_folded_equals_upscaled_everywhere(k: int, scale: int, step: int) -> None:
+    large, small, _ = large_and_small(k, scale, step, mode="replicate")
+    torch.testing.assert_close(small, large, **EXACT)
+
+
+def test_with_zero_padding_the_outer_two_differ() -> None:
+    large, small, margin = large_and_small(7, 2, 1)
+    assert margin == 2
+    differs = (large - small).abs().amax((0, 1)) > 1e-3
+    assert differs[:2].all()
+    assert differs[-2:].all()
+    assert differs[:, :2].all()
+    assert differs[:, -2:].all()
+
+
+@pytest.mark.parametrize(
+    ("k", "scale", "expected"),
+    [(7, 2, 5), (3, 2, 3), (5, 2, 5), (1, 2, 3), (7, 3, 5), (7, 4, 5), (7, 5, 3), (9, 2, 7), (7, 1, 7)],
+)
+def test_kernels_have_the_documented_size(k: int, scale: int, expected: int) -> None:
+    assert fold_upscale(torch.rand(2, 3, k, k), scale=scale, stride=scale).shape == (2, 3, expected, expected)
+    assert expected == 2 * math.ceil((k + scale - 2) / (2 * scale)) + 1
+
+
+def test_no_smaller_kernel_would_do() -> None:
+    for k, scale, _ in CASES:
+        folded = fold_upscale(torch.rand(1, 1, k, k) + 1, scale=scale, stride=scale)[0, 0]
+        assert folded[0].any() or folded[-1].any()
+
+
+@pytest.mark.parametrize(("k", "scale", "step"), CASES)
+def test_each_tap_is_shared_between_the_two_pixels_around_it(k: int, scale: int, step: int) -> None:
+    weight, _ = case(k)
+    folded = fold_upscale(weight, scale=scale, stride=scale * step).numpy()
+    expected, centre = np.zeros_like(folded), folded.shape[-1] // 2
+    for y in range(k):
+        for x in range(k):
+            (top, down), (left, right) = (divmod((tap - k // 2 + 0.5) / scale - 0.5, 1) for tap in (y, x))
+            for dy, share in ((0, 1 - down), (1, down)):
+                for dx, part in ((0, 1 - right), (1, right)):
+                    if share * part:
+                        expected[:, :, centre + int(top) + dy, centre + int(left) + dx] += (
+                            share * part * weight[:, :, y, x].numpy()
+                        )
+    np.testing.assert_allclose(folded, expected, rtol=0, atol=1e-12)
+
+
+def test_pixel_centres_are_half_integers() -> None:
+    weight, x = case(7)
+    other = F.conv2d(upscaled(x, 2, align_corners=True), weight, stride=2, padding=3)
+    folded = F.conv2d(x, fold_upscale(weight), padding=2)
+    assert not torch.allclose(other[..., 4:-4, 4:-4], folded[..., 4:-4, 4:-4], rtol=0.01)
+
+
+@given(weight=strategies.odd_filters())
+def test_the_answer_to_a_constant_image_is_kept(weight: Tensor) -> None:
+    exact = weight.double()
+    torch.testing.assert_close(fold_upscale(exact).sum((2, 3)), exact.sum((2, 3)), **EXACT)
+
+
+@given(weight=strategies.odd_filters())
+def test_dtype_format_and_argument_survive(weight: Tensor) -> None:
+    before = weight.clone()
+    folded = fold_upscale(weight)
+    assert folded.dtype == weight.dtype
+    assert torch.equal(weight, before)
+    if not weight.is_contiguous():  # a 1x1 kernel or a single channel is both
+        assert folded.is_contiguous(memory_format=torch.channels_last)
+
+
+@given(weight=strategies.odd_filters())
+def test_a_scale_of_one_changes_nothing(weight: Tensor) -> None:
+    assert torch.equal(fold_upscale(weight, scale=1, stride=3), weight)
+
+
+def test_gradients_are_right() -> None:
+    assert torch.autograd.gradcheck(fold_upscale, case(5)[0][:1, :1].clone().requires_grad_())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scale": 2, "stride": 3}, r"stride: expected a multiple of the scale 2, got 3; resize the images instead"),
+        ({"scale": 4, "stride": 2}, r"stride: expected a multiple of the scale 4, got 2"),
+        ({"scale": 0}, r"scale: expected a positive int, got 0"),
+        ({"scale": 1.5}, r"scale: expected a positive int, got 1.5"),
+        ({"stride": -2}, r"stride: expected a positive int, got -2"),
+    ],
+)
+def test_other_scales_and_strides_are_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(rn.ArgumentError, match=message):
+        fold_upscale(torch.rand(1, 1, 7, 7), **options)
+
+
+@pytest.mark.parametrize("shape", [(3, 7, 7), (1, 1, 4, 4), (1, 1, 3, 7)])
+def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(rn.ShapeError, match=r"fold_upscale: expected \(O, I, k, k\) with odd k, got"):
+        fold_upscale(torch.rand(shape))
+
+
+def test_integer_filters_are_refused() -> None:
+    with pytest.raises(rn.DtypeError, match=r"fold_upscale: expected a floating point filter, got torch.int64"):
+        fold_upscale(torch.ones(1, 1, 3, 3, dtype=torch.int64))

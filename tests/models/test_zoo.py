@@ -1,0 +1,237 @@
+"""The published networks have the published counts, by torch's own counter and by hand, and work on one small image."""
+
+import functools
+import pickle
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from resizenet import UnknownNameError, create_model, list_models, models
+from resizenet.__main__ import main
+
+# Parameters and MACs at 3x32x32 for 10 classes, and channels of the last map, as published.
+FACTS = {
+    "preact_resnet20": (272_282, 40_813_184, 64),
+    "preact_resnet56": (855_578, 125_747_840, 64),
+    "preact_resnet110": (1_730_522, 253_149_824, 64),
+    "preact_resnet164": (1_703_258, 247_646_720, 256),
+    "preact_resnet1001": (10_327_706, 1_490_995_712, 256),
+    "wrn_16_4": (2_748_890, 392_612_352, 256),
+    "wrn_40_4": (8_949_210, 1_298_582_016, 256),
+    "wrn_16_8": (10_961_370, 1_548_145_664, 512),
+    "wrn_28_10": (36_479_194, 5_243_328_768, 640),
+    "resnext29_8x64d": (34_426_698, 5_387_266_048, 1024),
+    "resnext29_16x64d": (68_155_210, 10_688_866_304, 1024),
+    "resnext29_32x4d": (4_775_754, 774_055_936, 1024),
+    "resnet18": (11_173_962, 555_422_720, 512),
+    "resnet34": (21_282_122, 1_159_402_496, 512),
+    "resnet50": (23_520_842, 1_297_829_888, 2048),
+    "resnet101": (42_512_970, 2_509_983_744, 2048),
+    "resnet152": (58_156_618, 3_722_137_600, 2048),
+}
+BLOCKS_PER_STAGE = {
+    "resnet20": 3,
+    "resnet32": 5,
+    "resnet44": 7,
+    "resnet56": 9,
+    "resnet110": 18,
+    "resnet1202": 200,
+}  # n of depth 6n + 2
+CIFAR_PARAMS = {
+    "resnet20": 269_722,
+    "resnet32": 464_154,
+    "resnet44": 658_586,
+    "resnet56": 853_018,
+    "resnet110": 1_727_962,
+    "resnet1202": 19_421_274,
+}
+SQUEEZE_PARAMS = {"se_resnet20": 274_847, "se_resnet56": 862_889, "se_resnet110": 1_744_952}
+PROJECTIONS = 16 * 32 * 16**2 + 32 * 64 * 8**2  # MACs of the two 1x1 shortcuts of option B
+ERRORS = {  # of the test sets of CIFAR-10 and CIFAR-100, in %, as published
+    "resnet20": ["8.75"],
+    "resnet32": ["7.51"],
+    "resnet44": ["7.17"],
+    "resnet56": ["6.97"],
+    "resnet110": ["6.43", "6.61"],
+    "resnet1202": ["7.93"],
+    "preact_resnet110": ["6.37"],
+    "preact_resnet164": ["5.46", "24.33"],
+    "preact_resnet1001": ["4.92", "22.71"],
+    "wrn_40_4": ["4.53", "21.18"],
+    "wrn_16_8": ["4.27", "20.43"],
+    "wrn_28_10": ["4.00", "19.25", "3.89", "18.85"],
+    "resnext29_8x64d": ["3.65", "17.77"],
+    "resnext29_16x64d": ["3.58", "17.31"],
+}
+DEEP = ["preact_resnet1001", "resnet1202"]
+WITHOUT_DEEP = [pytest.param(name, marks=[pytest.mark.slow] if name in DEEP else []) for name in list_models()]
+SMALL = ["preact_resnet20", "resnet14_64", "resnet20", "resnet9", "se_resnet20", "wrn_16_4"]
+
+
+@functools.cache
+def on_meta(name: str, **kwargs: object) -> models.ResNet:
+    """In eval mode; shared by the tests, which only count."""
+    with torch.device("meta"):
+        return create_model(name, **kwargs).eval()
+
+
+def params(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+@functools.cache
+def macs(model: nn.Module, size: int = 32) -> int:
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.empty(1, 3, size, size, device="meta"))
+    return counter.get_total_flops() // 2
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_published_network_has_its_counts(name: str) -> None:
+    expected_params, expected_macs, features = FACTS[name]
+    model = on_meta(name)
+    assert (params(model), macs(model), model.num_features) == (expected_params, expected_macs, features)
+
+
+@pytest.mark.parametrize("name", BLOCKS_PER_STAGE)
+def test_cifar_resnet_has_its_counts(name: str) -> None:
+    n = BLOCKS_PER_STAGE[name]
+    model = on_meta(name)
+    assert params(model) == CIFAR_PARAMS[name] == 97_216 * n - 21_926
+    assert macs(model) == 14_155_776 * n - 1_916_288
+
+
+@pytest.mark.parametrize("name", ["resnet20", "resnet32", "resnet44", "resnet56", "resnet110"])
+def test_cifar_resnet_has_its_counts_with_option_b(name: str) -> None:
+    n = BLOCKS_PER_STAGE[name]
+    projected = on_meta(name, shortcut="projection")
+    assert params(projected) == CIFAR_PARAMS[name] + 2_752
+    assert macs(projected) == 14_155_776 * n - 1_916_288 + PROJECTIONS
+
+
+@pytest.mark.parametrize("name", SQUEEZE_PARAMS)
+def test_squeeze_excitation_resnet_has_its_counts(name: str) -> None:
+    n = BLOCKS_PER_STAGE[name.removeprefix("se_")]
+    model = on_meta(name)
+    assert params(model) == SQUEEZE_PARAMS[name]
+    gates = n * sum(2 * channels * (channels // 16) for channels in (16, 32, 64))
+    assert macs(model) == 14_155_776 * n - 1_916_288 + PROJECTIONS + gates
+
+
+def test_reduced_network_has_its_counts() -> None:
+    model = on_meta("resnet14_64")
+    conv, norm, projection = 9 * 64 * 64, 2 * 64, 64 * 64
+    assert params(model) == 454_858 == (27 * 64 + norm) + 12 * (conv + norm) + 2 * (projection + norm) + 65 * 10
+    cells = 32**2, 16**2, 8**2
+    assert macs(model) == 27 * 64 * cells[0] + 4 * conv * sum(cells) + projection * (cells[1] + cells[2]) + 64 * 10
+
+
+def test_resnet9_has_its_counts() -> None:
+    model = on_meta("resnet9")
+    convs = [
+        (3, 64, 32),
+        (64, 128, 32),
+        (128, 128, 16),
+        (128, 128, 16),
+        (128, 256, 16),
+        (256, 512, 8),
+        (512, 512, 4),
+        (512, 512, 4),
+    ]  # in, out, side
+    assert params(model) == sum(9 * a * b + 2 * b for a, b, _ in convs) + 512 * 10
+    assert macs(model) == sum(9 * a * b * side**2 for a, b, side in convs) + 512 * 10
+
+
+@pytest.mark.parametrize("name", WITHOUT_DEEP)
+def test_hundred_classes_add_one_row_per_class(name: str) -> None:
+    ten, hundred = on_meta(name), on_meta(name, num_classes=100)
+    row = 512 if name == "resnet9" else ten.num_features + 1  # without bias there
+    assert params(hundred) == params(ten) + 90 * row
+    if name == "wrn_28_10":
+        assert params(hundred) == 36_536_884
+    if name in BLOCKS_PER_STAGE:
+        assert params(hundred) == CIFAR_PARAMS[name] + 65 * 90
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("resnet18", 11_181_642), ("resnet34", 21_289_802), ("resnet50", 23_528_522)]
+)
+def test_large_stem_gives_torchvisions_counts(name: str, expected: int) -> None:
+    assert params(on_meta(name, stem="imagenet")) == expected
+
+
+def test_stems_of_resnet18_have_their_macs() -> None:
+    millions = {stem: round(macs(on_meta("resnet18", stem=stem)) / 1e6) for stem in ("imagenet", "no_pool", "cifar")}
+    assert millions == {"imagenet": 37, "no_pool": 141, "cifar": 555}
+    assert round(macs(on_meta("resnet18", stem="imagenet"), 224) / 1e6) == 1814
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_entry_says_what_it_is(name: str) -> None:
+    build = getattr(models, name)
+    assert (build.__name__, build.__qualname__) == (name, name)
+    assert pickle.loads(pickle.dumps(build)) is build
+    model = on_meta(name)
+    assert f"{params(model):,} parameters and {macs(model):,} multiply-accumulates" in build.__doc__
+    assert "arXiv" in build.__doc__ or "myrtle.ai" in build.__doc__
+    assert all(f"{error} %" in build.__doc__ or f"({error} +-" in build.__doc__ for error in ERRORS.get(name, []))
+    assert ("Published test error" in build.__doc__) == (name in ERRORS)
+
+
+def test_command_prints_names_and_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list_models()
+    assert "wrn_28_10              36,479,194 parameters    5,243,328,768 MACs" in lines
+
+
+@pytest.mark.parametrize("name", WITHOUT_DEEP)
+def test_one_image_of_32_px_suits_every_norm_in_train_mode(name: str) -> None:
+    try:
+        assert on_meta(name).train()(torch.empty(1, 3, 32, 32, device="meta")).shape == (1, 10)
+    finally:
+        on_meta(name).eval()
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in SMALL else [pytest.mark.slow]) for name in list_models()]
+)
+def test_one_image_of_32_px_trains(name: str) -> None:
+    model = create_model(name).train()
+    model(torch.rand(1, 3, 32, 32)).square().sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+    assert model.stem.conv.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_network_takes_any_size(name: str) -> None:
+    model = create_model(name, num_classes=7).eval()
+    for size in ((1, 1), (5, 3), (40, 56), (33, 17)):
+        assert model(torch.rand(2, 3, *size)).shape == (2, 7)
+
+
+def test_list_models_takes_a_pattern() -> None:
+    assert list_models("wrn*") == ["wrn_16_4", "wrn_16_8", "wrn_28_10", "wrn_40_4"]
+    assert list_models("nothing*") == []
+    assert set(list_models()) <= set(models.__all__)
+
+
+def test_arguments_go_before_the_entry() -> None:
+    model = create_model("wrn_16_4", dropout=0.3, stem_width=8, in_channels=1, num_classes=5)
+    assert [m.p for m in model.modules() if isinstance(m, nn.Dropout)] == [0.3] * 6
+    assert (model.feature_channels, model.in_channels, model.num_classes) == ((8, 64, 128, 256), 1, 5)
+
+
+def test_unknown_name_lists_the_closest() -> None:
+    with pytest.raises(
+        UnknownNameError,
+        match=r"expected one of the 28 names that list_models\(\) lists, got 'wrn_28_1'; the closest are 'wrn_28_10', '",
+    ):
+        create_model("wrn_28_1")
+
+
+def test_unknown_argument_is_named() -> None:
+    with pytest.raises(TypeError, match="dropuot"):
+        create_model("wrn_16_4", dropuot=0.3)

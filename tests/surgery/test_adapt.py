@@ -1,0 +1,289 @@
+"""``adapt``: a stem that fits, everything else as it was, and weights worked out by hand."""
+
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+import torchvision
+from torch import Tensor, nn
+from torch.nn.utils import prune
+
+import resizenet as rn
+
+
+@pytest.fixture(scope="module")
+def _resnet18() -> nn.Module:
+    torch.manual_seed(0)
+    return torchvision.models.resnet18()
+
+
+@pytest.fixture
+def resnet(_resnet18: nn.Module) -> nn.Module:
+    return copy.deepcopy(_resnet18)
+
+
+def stem_of(model: nn.Module) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int], bool]:
+    """(kernel, stride, padding, pool) of the first layers."""
+    return model.conv1.kernel_size, model.conv1.stride, model.conv1.padding, isinstance(model.maxpool, nn.MaxPool2d)
+
+
+SMALL = ((3, 3), (1, 1), (1, 1), False)
+NO_POOL = ((7, 7), (2, 2), (3, 3), False)
+LARGE = ((7, 7), (2, 2), (3, 3), True)
+
+# --- stems
+
+
+def test_a_resnet18_for_32_px_is_the_one_that_everybody_makes_by_hand(resnet: nn.Module) -> None:
+    adapted = rn.adapt(resnet, 32, num_classes=10)
+    assert stem_of(adapted) == SMALL
+    assert sum(p.numel() for p in adapted.parameters()) == 11_173_962
+    assert torch.equal(adapted.conv1.weight, resnet.conv1.weight[:, :, 2:5, 2:5])
+    assert adapted.layer4(
+        adapted.layer3(adapted.layer2(adapted.layer1(adapted.conv1(torch.rand(1, 3, 32, 32)))))
+    ).shape[-2:] == (4, 4)
+
+
+def test_only_the_stem_and_the_classifier_change(resnet: nn.Module) -> None:
+    before, after = resnet.state_dict(), rn.adapt(resnet, 32, num_classes=10).state_dict()
+    assert before.keys() == after.keys()
+    assert {name for name in before if not torch.equal(before[name], after[name])} == {
+        "conv1.weight",
+        "fc.weight",
+        "fc.bias",
+    }
+
+
+@pytest.mark.parametrize(
+    ("size", "stem"),
+    [(1, SMALL), (40, SMALL), (41, NO_POOL), (95, NO_POOL), (96, LARGE), ((40, 500), SMALL), ((500, 95), NO_POOL)],
+)
+def test_the_stem_follows_the_shorter_side(
+    resnet: nn.Module, size: int | tuple[int, int], stem: tuple[object, ...]
+) -> None:
+    assert stem_of(rn.adapt(resnet, size)) == stem
+
+
+@pytest.mark.parametrize(("name", "stem"), [("keep", LARGE), ("no_pool", NO_POOL), ("cifar", SMALL)])
+def test_a_named_stem_is_used_whatever_the_size(resnet: nn.Module, name: str, stem: tuple[object, ...]) -> None:
+    assert stem_of(rn.adapt(resnet, 224, stem=name)) == stem_of(rn.adapt(resnet, 32, stem=name)) == stem
+
+
+def test_fresh_stem_weights_are_kaiming_normal_over_fan_out(resnet: nn.Module) -> None:
+    weight = rn.adapt(resnet, 32, stem_weights="fresh").conv1.weight
+    assert weight.shape == (64, 3, 3, 3)
+    assert weight.std().item() == pytest.approx(
+        (2 / (64 * 9)) ** 0.5, rel=0.1
+    )  # 1728 numbers: 3 standard errors are 5 %
+    assert not torch.equal(weight, resnet.conv1.weight[:, :, 2:5, 2:5])
+
+
+def test_adapting_twice_changes_nothing_more(resnet: nn.Module) -> None:
+    once = rn.adapt(resnet, 32)
+    twice = rn.adapt(once, 32)
+    assert stem_of(twice) == SMALL
+    assert all(torch.equal(a, b) for a, b in zip(once.state_dict().values(), twice.state_dict().values(), strict=True))
+
+
+@pytest.mark.parametrize("name", ["resnet50", "resnext50_32x4d"])
+def test_the_family_of_resnets_is_known(name: str) -> None:
+    adapted = rn.adapt(getattr(torchvision.models, name)(), 32, num_classes=7, inplace=True)
+    assert stem_of(adapted) == SMALL
+    assert adapted.fc.weight.shape == (7, 2048)
+
+
+def test_a_subclass_belongs_to_the_family_of_its_base() -> None:
+    class Mine(torchvision.models.ResNet):
+        pass
+
+    model = Mine(torchvision.models.resnet.BasicBlock, [1, 1, 1, 1])
+    assert stem_of(rn.adapt(model, 32)) == SMALL
+
+
+def test_our_own_resnets_are_known() -> None:
+    model = rn.models.ResNet(rn.models.BasicBlock, (1, 1, 1, 1), (4, 8, 16, 32), stem="imagenet")
+    adapted = rn.adapt(model, 32, in_channels=5, num_classes=7)
+    assert rn.report(adapted, 32, in_channels=5).final.output_map == (4, 4)
+    assert adapted(torch.rand(2, 5, 32, 32)).shape == (2, 7)
+    assert (adapted.in_channels, adapted.num_classes) == (5, 7)
+    assert (model.in_channels, model.num_classes) == (3, 10)
+
+
+# --- what survives
+
+
+def test_a_copy_leaves_the_original_alone(resnet: nn.Module) -> None:
+    before = copy.deepcopy(resnet.state_dict())
+    adapted = rn.adapt(resnet, 32, in_channels=1, num_classes=10)
+    assert adapted is not resnet
+    assert stem_of(resnet) == LARGE
+    assert all(torch.equal(value, before[name]) for name, value in resnet.state_dict().items())
+    assert not {p.data_ptr() for p in adapted.parameters()} & {p.data_ptr() for p in resnet.parameters()}
+
+
+def test_in_place_changes_the_model_itself(resnet: nn.Module) -> None:
+    layer = resnet.layer1[0].conv1.weight
+    assert rn.adapt(resnet, 32, num_classes=10, inplace=True) is resnet
+    assert stem_of(resnet) == SMALL
+    assert resnet.layer1[0].conv1.weight is layer
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_mode_survives(resnet: nn.Module, training: bool) -> None:
+    adapted = rn.adapt(resnet.train(training), 32, in_channels=1, num_classes=10)
+    assert {module.training for module in adapted.modules()} == {training}
+
+
+def test_flags_and_dtypes_survive(resnet: nn.Module) -> None:
+    resnet.double().requires_grad_(False)
+    resnet.fc.bias.requires_grad_(True)
+    adapted = rn.adapt(resnet, 32, in_channels=5)
+    assert [name for name, p in adapted.named_parameters() if p.requires_grad] == ["fc.bias"]
+    assert {p.dtype for p in adapted.parameters()} == {torch.float64}
+
+
+def test_weights_that_are_drawn_anew_can_be_trained(resnet: nn.Module) -> None:
+    resnet.requires_grad_(False)
+    head = rn.adapt(resnet, 32, num_classes=10)
+    assert [name for name, p in head.named_parameters() if p.requires_grad] == ["fc.weight", "fc.bias"]
+    both = rn.adapt(resnet, 32, in_channels=5, num_classes=10, stem_weights="fresh")
+    assert [name for name, p in both.named_parameters() if p.requires_grad] == ["conv1.weight", "fc.weight", "fc.bias"]
+    assert not any(p.requires_grad for p in resnet.parameters())
+
+
+def test_hooks_survive(resnet: nn.Module) -> None:
+    calls = []
+    for module in (resnet.conv1, resnet.fc):
+        module.register_forward_hook(lambda module, args, output: calls.append(type(module).__name__))
+    rn.adapt(resnet, 32, in_channels=1, num_classes=10, inplace=True).eval()(torch.rand(1, 1, 32, 32))
+    assert calls == ["Conv2d", "Linear"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"in_channels": 5},
+        {"in_channels": 5, "channel_weights": "cycle"},
+        {"in_channels": 5, "channel_weights": "zero"},
+    ],
+)
+def test_adapted_models_train(options: dict[str, object]) -> None:
+    small = torchvision.models.ResNet(torchvision.models.resnet.BasicBlock, [1, 1, 1, 1])
+    adapted = rn.adapt(small, 32, num_classes=10, **options)
+    before = adapted.conv1.weight.detach().clone()
+    adapted(torch.rand(2, adapted.conv1.in_channels, 32, 32)).sum().backward()
+    torch.optim.SGD(adapted.parameters(), lr=0.1, momentum=0.9).step()
+    assert not torch.equal(adapted.conv1.weight, before)
+
+
+def pruned(layer: nn.Module) -> Tensor:
+    prune.l1_unstructured(layer, "weight", amount=0.5)
+    return layer.weight.detach().clone()
+
+
+def weight_normed(layer: nn.Module) -> Tensor:
+    with pytest.warns(FutureWarning, match="weight_norm"):
+        nn.utils.weight_norm(layer)
+    return layer.weight.detach().clone()
+
+
+@pytest.mark.parametrize("change", [pruned, weight_normed])
+def test_layers_that_make_their_weight_in_every_call_are_copied(
+    resnet: nn.Module, change: Callable[[nn.Module], Tensor]
+) -> None:
+    layer = resnet.layer1[0].conv1
+    weight = change(layer)
+    resnet(torch.rand(2, 3, 32, 32))  # the layer holds a weight with a history from here on
+    adapted = rn.adapt(resnet, 32, num_classes=10)
+    adapted(torch.rand(2, 3, 32, 32)).sum().backward()
+    copied = adapted.layer1[0].conv1
+    torch.testing.assert_close(copied.weight.detach(), weight)
+    assert {name for name, parameter in copied.named_parameters() if parameter.grad is not None} == {
+        name for name, _ in layer.named_parameters()
+    }
+    assert all(parameter.grad is None for parameter in resnet.parameters())
+
+
+# --- channels
+
+PIXEL = [[1.0, 2.0, 4.0], [8.0, 16.0, 32.0]]  # (O, I) at the middle of a 7x7 filter
+CHANNELS = {
+    ("sum", 1): [[7.0], [56.0]],
+    ("sum", 2): [[3.5, 3.5], [28.0, 28.0]],
+    ("sum", 5): [[1.4] * 5, [11.2] * 5],
+    ("cycle", 1): [[3.0], [24.0]],
+    ("cycle", 2): [[1.5, 3.0], [12.0, 24.0]],
+    ("cycle", 5): [[0.6, 1.2, 2.4, 0.6, 1.2], [4.8, 9.6, 19.2, 4.8, 9.6]],
+    ("zero", 1): [[1.0], [8.0]],
+    ("zero", 2): [[1.0, 2.0], [8.0, 16.0]],
+    ("zero", 5): [[1.0, 2.0, 4.0, 0.0, 0.0], [8.0, 16.0, 32.0, 0.0, 0.0]],
+}
+
+
+def with_two_filters(model: nn.Module) -> nn.Module:
+    model.conv1 = nn.Conv2d(3, 2, 7, stride=2, padding=3, bias=False)
+    with torch.no_grad():
+        model.conv1.weight.zero_()[:, :, 3, 3] = torch.tensor(PIXEL)
+    return model
+
+
+@pytest.mark.parametrize(("method", "channels"), CHANNELS)
+@pytest.mark.parametrize("stem", ["keep", "cifar"])
+def test_channel_weights_are_those_worked_out_by_hand(resnet: nn.Module, method: str, channels: int, stem: str) -> None:
+    convolution = rn.adapt(with_two_filters(resnet), 32, in_channels=channels, channel_weights=method, stem=stem).conv1
+    middle = convolution.weight.shape[-1] // 2
+    torch.testing.assert_close(
+        convolution.weight.detach()[:, :, middle, middle], torch.tensor(CHANNELS[method, channels])
+    )
+    assert convolution.in_channels == channels
+    assert convolution.weight.detach().abs().sum() == convolution.weight.detach()[:, :, middle, middle].abs().sum()
+
+
+@pytest.mark.parametrize("method", ["sum", "cycle"])
+def test_a_grey_image_is_answered_as_before(resnet: nn.Module, method: str) -> None:
+    def answer(model: nn.Module, grey: Tensor) -> Tensor:
+        return model.eval()(grey.expand(-1, model.conv1.in_channels, -1, -1))
+
+    grey = torch.rand(2, 1, 37, 41)
+    adapted = rn.adapt(resnet, 224, in_channels=6, channel_weights=method)
+    torch.testing.assert_close(
+        answer(adapted, grey), answer(resnet, grey), rtol=1e-3, atol=1e-4
+    )  # float32 through 18 layers, sums in another order
+
+
+def test_the_same_number_of_channels_keeps_the_weights(resnet: nn.Module) -> None:
+    assert torch.equal(rn.adapt(resnet, 224, in_channels=3).conv1.weight, resnet.conv1.weight)
+
+
+# --- what is refused
+
+
+@pytest.mark.parametrize(
+    "model",
+    [nn.Sequential(nn.Conv2d(3, 5, 3)), torchvision.models.mobilenet_v3_small()],
+    ids=lambda m: type(m).__name__,
+)
+def test_other_families_are_refused_with_advice(model: nn.Module) -> None:
+    with pytest.raises(
+        rn.UnsupportedModelError,
+        match=rf"adapt: {type(model).__name__} is not a model that adapt knows \(.*ResNet.*UpscalePolicy or Resizer.wrap",
+    ):
+        rn.adapt(model, 32)
+
+
+@pytest.mark.parametrize(("part", "kind"), [("conv1", "Conv2d"), ("fc", "Linear")])
+def test_a_part_that_was_replaced_is_refused_before_anything_changes(resnet: nn.Module, part: str, kind: str) -> None:
+    setattr(resnet, part, nn.Sequential(nn.Identity()))
+    before = copy.deepcopy(resnet)
+    with pytest.raises(
+        rn.UnsupportedModelError, match=rf"expected ResNet\.{part} to be a {kind}, got Sequential; replace it by hand"
+    ):
+        rn.adapt(resnet, 32, num_classes=10, inplace=True)
+    assert str(resnet) == str(before)
+
+
+def test_a_replaced_classifier_is_nobodys_business_unless_there_are_new_classes(resnet: nn.Module) -> None:
+    resnet.fc = nn.Identity()
+    assert stem_of(rn.adapt(resnet, 32)) == SMALL
