@@ -1,10 +1,12 @@
-"""Argument checks that every package shares."""
+"""Argument checks that every package shares: each raises with the argument's name, what was expected and what came."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
-from typing import TypeGuard
+import math
+from collections.abc import Iterable, Sequence
+from numbers import Real
+from typing import Any, TypeGuard
 
 from ._errors import ArgumentError, UnknownNameError
 
@@ -12,11 +14,15 @@ from ._errors import ArgumentError, UnknownNameError
 def check_choice(argument: str, value: object, choices: Iterable[str]) -> None:
     """Raise UnknownNameError, with the choices and the closest match, unless ``value`` is one of ``choices``."""
     names = list(choices)
-    if isinstance(value, str) and value in names:
-        return
+    if not isinstance(value, str) or value not in names:
+        expected = ", ".join(map(repr, names))
+        raise UnknownNameError(f"{argument}: expected one of {expected}, got {value!r}{did_you_mean(value, names)}")
+
+
+def did_you_mean(value: object, names: Iterable[str]) -> str:
+    """``"; did you mean 'bilinear'?"`` for the closest of ``names``, or an empty string when none is close."""
     close = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    raise UnknownNameError(f"{argument}: expected one of {', '.join(map(repr, names))}, got {value!r}{hint}")
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def check_positive(argument: str, value: object) -> None:
@@ -25,6 +31,41 @@ def check_positive(argument: str, value: object) -> None:
         raise ArgumentError(f"{argument}: expected a positive int, got {value!r}")
 
 
+def parse_number(
+    argument: str,
+    value: object,
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+    below: float | None = None,
+    at_most: float | None = None,
+) -> float:
+    """``value`` as a float if it is a finite real number within the bounds; otherwise raise ArgumentError."""
+    if isinstance(value, Real) and not isinstance(value, bool):
+        number = float(value)
+        low = (above is None or number > above) and (at_least is None or number >= at_least)
+        high = (below is None or number < below) and (at_most is None or number <= at_most)
+        if low and high and math.isfinite(number):
+            return number
+    bounds = {"above": above, "at least": at_least, "below": below, "at most": at_most}
+    limits = " and ".join(f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None)
+    raise ArgumentError(f"{argument}: expected a number {limits}".rstrip() + f", got {value!r}")
+
+
+def parse_range(argument: str, values: object, *, upper: float = math.inf) -> tuple[float, float]:
+    """(low, high) with 0 < low <= high <= ``upper``; otherwise raise ArgumentError."""
+    if is_sequence(values) and len(values) == 2 and all(isinstance(value, Real) for value in values):
+        low, high = map(float, values)
+        if 0 < low <= high <= upper:
+            return low, high
+    raise ArgumentError(f"{argument}: expected (low, high) with 0 < low <= high <= {upper:g}, got {values!r}")
+
+
 def is_int(value: object) -> TypeGuard[int]:
-    """Whether ``value`` is an int, or one of the symbolic ints with which torch exports and compiles for any size."""
+    """Whether ``value`` is an int, or one of the symbolic ints that torch uses to export and compile for any size."""
     return isinstance(value, int) or type(value).__name__ == "SymInt"
+
+
+def is_sequence(value: object) -> TypeGuard[Sequence[Any]]:
+    """Whether ``value`` is a list, a tuple or another sequence, but not text."""
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes))

@@ -6,9 +6,8 @@ import math
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeGuard
 
-from ._checks import is_int
+from ._checks import is_int, is_sequence
 from ._errors import SizeError
 
 Size = int | Sequence[int]
@@ -29,11 +28,6 @@ def parse_size(size: object, *, argument: str = "size") -> tuple[int, int]:
     if height < 1 or width < 1 or any(isinstance(value, bool) for value in values):
         raise SizeError(f"{argument}: expected an int or (height, width), each at least 1, got {size!r}")
     return height, width
-
-
-def is_sequence(value: object) -> TypeGuard[Sequence[Any]]:
-    """Whether ``value`` is a list, a tuple or another sequence; text is not."""
-    return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
 
 
 def round_half_up(length: float) -> int:

@@ -8,8 +8,9 @@ from numbers import Real
 
 import torch
 
+from .._checks import parse_range
 from .._errors import ArgumentError
-from .._sizes import Size, is_sequence, keep_ratio_size
+from .._sizes import Size, keep_ratio_size
 from ._resizing import ResizingTransform
 
 
@@ -72,15 +73,6 @@ class ResizeKeepRatio(ResizingTransform):
         low, high = map(math.log, self.ratio)
         stretch = math.exp(low + stretch_draw * (high - low)) if stretches < self.ratio_probability else 1.0
         return keep_ratio_size(height, width, self.size, longest=self.longest, zoom=zoom, stretch=stretch)
-
-
-def parse_range(argument: str, values: object, *, upper: float = math.inf) -> tuple[float, float]:
-    """(low, high) with 0 < low <= high <= upper, else ArgumentError."""
-    if is_sequence(values) and len(values) == 2 and all(isinstance(value, Real) for value in values):
-        low, high = map(float, values)
-        if 0 < low <= high <= upper:
-            return low, high
-    raise ArgumentError(f"{argument}: expected (low, high) with 0 < low <= high <= {upper:g}, got {values!r}")
 
 
 def parse_share(argument: str, value: object) -> float:

@@ -9,9 +9,9 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
-from .._checks import check_choice
+from .._checks import check_choice, is_sequence
 from .._errors import ArgumentError
-from .._sizes import POSITIONS, Placement, Size, is_sequence, parse_size, place, round_up_to_multiple
+from .._sizes import POSITIONS, Placement, Size, parse_size, place, round_up_to_multiple
 from ._resizing import describe_arguments, sample_size
 
 Fill = float | Sequence[float]

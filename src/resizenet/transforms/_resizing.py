@@ -11,9 +11,9 @@ from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional as F
 
-from .._checks import check_choice
+from .._checks import check_choice, is_sequence
 from .._errors import ArgumentError, ShapeError
-from .._sizes import Size, is_sequence, parse_size
+from .._sizes import Size, parse_size
 from ..functional import INTERPOLATIONS, resize
 from ._passes import resize_batch
 

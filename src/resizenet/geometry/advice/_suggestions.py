@@ -13,7 +13,8 @@ from torch import nn
 
 from ..._errors import ShapeError, UnsupportedModelError
 from ..._tracing import Row, Stem, Trace, last_map, skeleton, stages, trace
-from ...surgery import Family, check_stem, find_family, shrink_stem
+from ...surgery._families import Family, find_family
+from ...surgery._stems import check_stem, shrink_stem
 from ..render._text import by, count
 
 _GOOD_MAP = 4  # cells per side of the last map of a CIFAR ResNet-18 at 32 px

@@ -12,10 +12,11 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as F
 
+from ..._checks import parse_range
 from ..._errors import ShapeError
 from ..._sizes import Size, parse_size
 from ...functional import crop_resize
-from .._keep_ratio import parse_range, parse_share
+from .._keep_ratio import parse_share
 from .._resizing import parse_interpolation, resize_input, sample_size
 
 _ATTEMPTS = 10  # torchvision's, before it takes the centre crop

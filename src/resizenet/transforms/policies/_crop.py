@@ -10,10 +10,10 @@ from typing import Any
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from ..._checks import check_positive
+from ..._checks import check_positive, parse_range
 from ..._errors import ArgumentError
 from ..._sizes import Size, nearest_multiple, parse_size, round_half_up
-from .._keep_ratio import ResizeKeepRatio, parse_range
+from .._keep_ratio import ResizeKeepRatio
 from .._pad import Fill, parse_fill, parse_mask_fill
 from .._random_crop import RandomResizedCrop
 from .._resizing import first_interpolation, parse_interpolation
