@@ -13,6 +13,7 @@ from .._checks import check_choice
 from .._errors import ArgumentError, DtypeError, ShapeError
 from .._sizes import Size, parse_size
 from ._matrix import INTERPOLATIONS, box_matrix
+from ._memory_format import memory_format_of
 from ._resize import _check_image, _result_dtype, resize
 
 _AGREED: dict[Hashable, bool] = {}  # whether the kernel computes what it should, by device and dtypes
@@ -290,5 +291,4 @@ def crop_resize(
             result = (_resize_each if each else _resize_by_matrices)(
                 images, boxes, target, flip, affine, interpolation, antialias, dtype
             )
-    channels_last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
-    return result.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+    return result.contiguous(memory_format=memory_format_of(images))

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from .._checks import check_choice, check_positive
 from .._errors import ArgumentError, DtypeError, ShapeError
 from ._matrix import resize_matrix
+from ._memory_format import to_memory_format_of
 
 
 def check_filter(operation: str, weight: Tensor) -> None:
@@ -25,9 +26,7 @@ def resample(weight: Tensor, matrix: Tensor) -> Tensor:
     rows = (matrix[:, :, None] * weight[..., None, :, :]).sum(
         -2
     )  # (O, I, k', k); not a matrix product, which autocast would round
-    result = (matrix * rows[..., None, :]).sum(-1).to(weight.dtype)
-    channels_last = weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()
-    return result.contiguous(memory_format=torch.channels_last) if channels_last else result
+    return to_memory_format_of((matrix * rows[..., None, :]).sum(-1).to(weight.dtype), weight)
 
 
 def _overlaps(before: int, after: int) -> Tensor:

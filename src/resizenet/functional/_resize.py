@@ -10,6 +10,7 @@ from .._checks import check_choice
 from .._errors import DtypeError, ShapeError
 from .._sizes import Size, parse_size
 from ._matrix import INTERPOLATIONS, resize_matrix
+from ._memory_format import to_memory_format_of
 
 # torch's CUDA kernel keeps the antialias window in shared memory and raises beyond a factor of about 90 (bilinear, float32).
 _CUDA_MAX_ANTIALIAS_FACTOR = 16
@@ -56,9 +57,7 @@ def _resize_by_matrix(x: Tensor, size: tuple[int, int], interpolation: str, anti
 
 def _resize_float(x: Tensor, size: tuple[int, int], interpolation: str, antialias: bool) -> Tensor:
     """In the memory format of ``x``, which torch's own resize of few channels leaves for CUDA in ``torch.compile``."""
-    out = _resize_in_any_format(x, size, interpolation, antialias)
-    channels_last = not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
-    return out.contiguous(memory_format=torch.channels_last) if channels_last else out
+    return to_memory_format_of(_resize_in_any_format(x, size, interpolation, antialias), x)
 
 
 def _resize_in_any_format(x: Tensor, size: tuple[int, int], interpolation: str, antialias: bool) -> Tensor:
