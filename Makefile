@@ -6,7 +6,9 @@ FLOOR := .venv-floor
 # The oldest Python as well, where it is installed.
 FLOOR_PYTHON ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.10.*/bin/python /usr/bin/python3.10) $(PYTHON))
 DATA ?=
-# Threads that wait sleep; spinning ones starve each other where cores are shared.
+# One worker process per core, at most eight, with one thread each.
+PYTEST := pytest -q --numprocesses auto --maxprocesses 8 --dist worksteal
+# Waiting threads sleep instead of spinning, which would slow down the others on shared cores.
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
@@ -27,11 +29,13 @@ install: $(VENV)/installed  ## create .venv with all development extras
 demo: install  ## what resizing does to a ResNet, on digits or with DATA=cifar10.npz
 	$(BIN)/python examples/demo.py $(if $(DATA),--data $(DATA))
 
+test test-slow test-floor: export OMP_NUM_THREADS ?= 1
+
 test: install  ## the tests, without the slow ones
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m $(PYTEST)
 
 test-slow: install  ## the slow tests
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m $(PYTEST) -m slow
 
 test-site: docs  ## the built docs, links and search, in Chromium with its chromedriver
 	$(BIN)/python -m pytest -q -m site
@@ -45,7 +49,7 @@ $(FLOOR)/installed: pyproject.toml $(VENV)/installed
 	@touch $@
 
 test-floor: $(FLOOR)/installed  ## the tests, with the lowest supported torch and torchvision, in .venv-floor
-	$(FLOOR)/bin/python -m pytest -q -p floor
+	$(FLOOR)/bin/python -m $(PYTEST) -p floor
 
 lint: install  ## format, style and types
 	$(BIN)/ruff format --check

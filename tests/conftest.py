@@ -1,4 +1,4 @@
-"""What every test shares: two threads, a fixed seed, Hypothesis without deadlines, and GPU tests that say why they are skipped."""
+"""What every test shares: one thread, a fixed seed, Hypothesis without deadlines, and a reason for skipped GPU tests."""
 
 import os
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)  # `make test` runs one worker per core
 
 settings.register_profile("dev", deadline=None, max_examples=50)
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True)
@@ -15,7 +15,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("cuda") and not torch.cuda.is_available():
-        pytest.skip("needs a CUDA device, and torch finds none here")
+        pytest.skip("needs a CUDA device")
 
 
 @pytest.fixture(autouse=True)
