@@ -1,8 +1,9 @@
-"""The house's arrows: what each part of the library may import, read from the source and not from what happens to be loaded."""
+"""What each room of the library may import (docs/design.md), read from the source; late imports count as well."""
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 import resizenet
 
 ROOT = Path(resizenet.__file__).parent
-NEEDS = {  # CONTRIBUTING, "Where things go"; the face and the command may import everything
+NEEDS = {  # every room, and the rooms that it may import; __init__ and __main__ may import everything
     "_errors": set(),
     "_checks": {"_errors"},
     "_sizes": {"_errors", "_checks"},
@@ -24,27 +25,33 @@ NEEDS = {  # CONTRIBUTING, "Where things go"; the face and the command may impor
     "surgery": {"_errors", "_checks", "_sizes", "functional", "_tracing"},
     "geometry": {"_errors", "_checks", "_sizes", "_tracing", "surgery"},
 }
-SHARED = {  # private files that the rooms above may import; every other one is closed to them
+SHARED = {  # the private files that other rooms may import
     "functional._memory_format",
     "functional._resize",
     "surgery._families",
     "surgery._stems",
 }
-ALLOWED = {"torch", "torchvision", "einops"}  # the run-time dependencies
-OPTIONAL = {  # imported late, where they are installed; tests/project/test_import.py sees to it
+DEPENDENCIES = {"torch", "torchvision", "einops", "typing_extensions"}  # the last one for type checkers only
+OPTIONAL = {  # imported on first use; tests/project/test_import.py checks that
     "resizenet.kernels": {"triton"},
     "resizenet.geometry": {"matplotlib", "rich"},
     "resizenet.surgery": {"rich"},
     "resizenet.__main__": {"rich", "timm"},
 }
 NO_TORCH = {"_errors", "_checks", "_sizes"}
-STDLIB_ONLY_FOR_TYPES = {"typing_extensions"}
+
+
+def sources() -> dict[str, str]:
+    """The source of every module by its absolute name; a package is its ``__init__``."""
+    return {
+        ".".join(("resizenet", *path.relative_to(ROOT).with_suffix("").parts)): path.read_text()
+        for path in sorted(ROOT.rglob("*.py"))
+    }
 
 
 def imported(module: str, source: str) -> Iterator[str]:
     """Absolute names of everything that a module imports, at any depth; ``from a import b`` is a.b."""
-    package = module.split(".") if module.endswith(".__init__") else module.split(".")[:-1]
-    package = [part for part in package if part != "__init__"]
+    package = module.split(".")[:-1]
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -55,100 +62,109 @@ def imported(module: str, source: str) -> Iterator[str]:
 
 
 def violations(module: str, source: str) -> list[str]:
-    """What ``module``, such as "resizenet.models._zoo", imports and must not."""
-    layer = module.split(".")[1]
-    if layer in {"__init__", "__main__"}:
+    """The imports of ``module``, such as "resizenet.models._zoo", that the rules forbid."""
+    room = module.split(".")[1]
+    if room in {"__init__", "__main__"}:
         return []
-    if layer not in NEEDS:
-        return [f"{module} is in no layer"]
+    if room not in NEEDS:
+        return [f"{module} is in no room"]
     found = []
     for name in imported(module, source):
         top, *inside = name.split(".")
-        if top == "triton" and layer != "kernels":
-            found.append(f"{module} imports triton; only kernels may")
-        elif top == "torch" and layer in NO_TORCH:
+        if top == "triton" and not module.startswith("resizenet.kernels.triton."):
+            found.append(f"{module} imports triton; only kernels/triton may")
+        elif top == "torch" and room in NO_TORCH:
             found.append(f"{module} imports torch")
-        elif top == "resizenet":
-            if inside[0] != layer and inside[0] not in NEEDS[layer]:
+        elif top == "resizenet" and inside[0] != room:
+            private = inside[1:] and inside[1].startswith("_") and ".".join(inside[:2]) not in SHARED
+            if inside[0] not in NEEDS[room]:
                 found.append(f"{module} imports {inside[0]}")
-            elif inside[0] != layer and inside[1:] and inside[1].startswith("_") and ".".join(inside[:2]) not in SHARED:
+            elif private:
                 found.append(f"{module} imports the private {name}")
     return found
 
 
-def sources() -> dict[str, str]:
+def import_graph(modules: Mapping[str, str]) -> dict[str, set[str]]:
+    """The modules of the library that each one imports; imports for type checkers and in functions count."""
+
+    def home(name: str) -> str | None:
+        """The module that ``name`` is, or is defined in."""
+        while name:
+            for candidate in (name, f"{name}.__init__"):
+                if candidate in modules:
+                    return candidate
+            name = name.rpartition(".")[0]
+        return None
+
     return {
-        ".".join(("resizenet", *path.relative_to(ROOT).with_suffix("").parts)): path.read_text()
-        for path in sorted(ROOT.rglob("*.py"))
+        module: {target for name in imported(module, source) if (target := home(name))}
+        for module, source in modules.items()
     }
 
 
-def test_the_walk_sees_the_library() -> None:
-    assert {
-        "resizenet.__init__",
-        "resizenet._sizes",
-        "resizenet.functional._resize",
-        "resizenet.surgery.__init__",
-    } <= set(sources())
-    assert {module.split(".")[1] for module in sources()} - {"__init__", "__main__", "kernels"} == set(NEEDS) - {
-        "kernels"
-    }
+def circle(graph: Mapping[str, set[str]]) -> list[str]:
+    """One import circle, its first module again at the end; empty where there is none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
 
 
-def test_arrows_only_go_down_the_list() -> None:
+def test_every_room_has_a_rule_and_files() -> None:
+    rooms = {module.split(".")[1] for module in sources()}
+    assert rooms == {*NEEDS, "__init__", "__main__"}
+
+
+def test_every_import_is_allowed() -> None:
     assert [problem for module, source in sources().items() for problem in violations(module, source)] == []
 
 
-def test_the_rules_themselves_have_no_cycle_and_no_arrows_between_siblings() -> None:
+def test_the_rules_point_up_the_list_and_never_between_siblings() -> None:
     order = list(NEEDS)
-    assert all(order.index(needed) < order.index(layer) for layer, needs in NEEDS.items() for needed in needs)
+    assert all(order.index(needed) < order.index(room) for room, needs in NEEDS.items() for needed in needs)
     siblings = {"resizers", "models", "transforms", "_tracing"}
-    assert not any(NEEDS[layer] & siblings for layer in siblings)
+    assert not any(NEEDS[room] & siblings for room in siblings)
 
 
 def test_third_parties_are_the_run_time_dependencies() -> None:
-    known = ALLOWED | STDLIB_ONLY_FOR_TYPES | {"resizenet"} | set(sys.stdlib_module_names)
+    known = DEPENDENCIES | {"resizenet"} | set(sys.stdlib_module_names)
     for module, source in sources().items():
-        extra = OPTIONAL.get(".".join(module.split(".")[:2]), set())
-        assert {name.split(".")[0] for name in imported(module, source)} <= known | extra, module
+        optional = OPTIONAL.get(".".join(module.split(".")[:2]), set())
+        assert {name.split(".")[0] for name in imported(module, source)} <= known | optional, module
 
 
 @pytest.mark.parametrize(
     ("module", "source", "problem"),
     [
-        ("resizenet.models._zoo", "from ..resizers import Resizer", "resizenet.models._zoo imports resizers"),
-        ("resizenet.models._zoo", "from .. import transforms", "resizenet.models._zoo imports transforms"),
-        ("resizenet.models.__init__", "from ..geometry import report", "resizenet.models.__init__ imports geometry"),
-        ("resizenet._tracing._field", "import resizenet.surgery", "resizenet._tracing._field imports surgery"),
+        ("models._zoo", "from ..resizers import Resizer", "imports resizers"),
+        ("models._zoo", "from .. import transforms", "imports transforms"),
+        ("models.__init__", "from ..geometry import report", "imports geometry"),
+        ("_tracing._field", "import resizenet.surgery", "imports surgery"),
+        ("functional._resize", "def f():\n    import triton.language", "imports triton; only kernels/triton may"),
+        ("kernels._packing", "import triton", "imports triton; only kernels/triton may"),
+        ("_sizes", "from torch import Tensor", "imports torch"),
+        ("_errors", "from ._sizes import Size", "imports _sizes"),
         (
-            "resizenet.functional._resize",
-            "def late():\n    import triton.language as tl",
-            "resizenet.functional._resize imports triton; only kernels may",
-        ),
-        ("resizenet._sizes", "from torch import Tensor", "resizenet._sizes imports torch"),
-        ("resizenet._errors", "from ._sizes import Size", "resizenet._errors imports _sizes"),
-        (
-            "resizenet.resizers._base",
+            "resizers._base",
             "from ..functional._fold import fold_upscale",
-            "resizenet.resizers._base imports the private resizenet.functional._fold.fold_upscale",
+            "imports the private resizenet.functional._fold.fold_upscale",
         ),
-        ("resizenet.helpers", "", "resizenet.helpers is in no layer"),
+        ("helpers", "", "is in no room"),
+        ("kernels.triton._head", "import triton", None),
+        ("surgery._adapt", "from ..functional import resize\nfrom ._families import family_of", None),
+        ("__main__", "from . import report", None),
     ],
 )
-def test_the_checker_catches_a_violation(module: str, source: str, problem: str) -> None:
-    assert violations(module, source) == [problem]
+def test_the_checker_finds_a_violation_and_nothing_else(module: str, source: str, problem: str | None) -> None:
+    assert violations(f"resizenet.{module}", source) == ([f"resizenet.{module} {problem}"] if problem else [])
 
 
-@pytest.mark.parametrize(
-    ("module", "source"),
-    [
-        ("resizenet.kernels._fused", "import triton"),
-        (
-            "resizenet.surgery._adapt",
-            "from ..functional import resize\nfrom ._families import family_of",
-        ),
-        ("resizenet.__main__", "from . import report"),
-    ],
-)
-def test_the_checker_lets_the_rest_pass(module: str, source: str) -> None:
-    assert violations(module, source) == []
+def test_the_checker_finds_a_circle_through_a_package_and_a_late_import() -> None:
+    modules = {
+        "resizenet.models.__init__": "from ._zoo import create_model",
+        "resizenet.models._zoo": "from ._resnet import ResNet",
+        "resizenet.models._resnet": "def late():\n    from . import create_model",
+    }
+    assert set(circle(import_graph(modules))) == set(modules)
+    assert circle(import_graph({**modules, "resizenet.models._resnet": "from torch import nn"})) == []
