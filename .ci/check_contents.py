@@ -1,4 +1,7 @@
-"""A wheel holds the package, its licence and its metadata, an sdist text and pictures; run as `check_contents.py dist/*` from the root."""
+"""Check that a wheel holds the package, its license and its metadata only, and an sdist text and pictures only.
+
+Run as ``.ci/check_contents.py dist/*`` from the root of the repository.
+"""
 
 import sys
 import tarfile
@@ -10,7 +13,7 @@ IN_AN_SDIST = {"", ".py", ".typed", ".md", ".rst", ".txt", ".json", ".toml", ".c
 
 
 def problems_of_wheel(wheel: Path) -> list[str]:
-    """What is in the wheel and should not be, and what is not and should."""
+    """Files that the wheel should not hold, and files that it lacks."""
     with zipfile.ZipFile(wheel) as archive:
         found = set(archive.namelist())
     info = "-".join(wheel.name.split("-")[:2]) + ".dist-info"
@@ -22,23 +25,15 @@ def problems_of_wheel(wheel: Path) -> list[str]:
 
 
 def problems_of_sdist(sdist: Path) -> list[str]:
-    """Weights, data and caches that lay about when it was built."""
+    """Files of another kind than source and docs, such as weights, data and caches."""
     with tarfile.open(sdist) as archive:
         return [f"unexpected: {name}" for name in archive.getnames() if Path(name).suffix not in IN_AN_SDIST]
 
 
 if __name__ == "__main__":
-    found = {
-        path: problems_of_wheel(path) if path.suffix == ".whl" else problems_of_sdist(path)
-        for path in map(Path, sys.argv[1:])
-    }
-    for path, problems in found.items():
-        print(
-            "\n  ".join(
-                [
-                    f"{path.name}: {'not as it should be' if problems else 'holds what it should and nothing else'}",
-                    *problems,
-                ]
-            )
-        )
-    sys.exit(any(found.values()))
+    failed = False
+    for path in map(Path, sys.argv[1:]):
+        problems = problems_of_wheel(path) if path.suffix == ".whl" else problems_of_sdist(path)
+        print("\n  ".join([f"{path.name}: {len(problems)} problems", *problems]))
+        failed |= bool(problems)
+    sys.exit(failed)

@@ -1,4 +1,4 @@
-"""Exercises the public API of an installed wheel; run with -I from a folder without the source tree."""
+"""Use the public API of an installed wheel; run with ``python -I`` in a folder without the source tree."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What every test shares: one thread, a fixed seed, Hypothesis without deadlines, and a reason for skipped GPU tests."""
+"""What all tests share: one thread, a fixed seed, Hypothesis without deadlines, and a reason for skipped GPU tests."""
 
 import os
 

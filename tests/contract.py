@@ -1,4 +1,4 @@
-"""The modules and transforms on which the contract is tested, each with an image that it takes."""
+"""The modules and transforms that the contract tests run on, each with the shape of an image that it takes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ SIZE = (7, 11)
 
 @dataclass(frozen=True)
 class Case:
-    """A module and the (C, H, W) of an image that it takes."""
+    """A module, and (C, H, W) of an image that it takes."""
 
     name: str
     make: Callable[[], nn.Module]
     image: tuple[int, int, int] = (3, 13, 19)
 
     def module(self) -> nn.Module:
-        """In eval mode, every weight and statistic random, so that nothing hides behind a zero or an identity."""
+        """The module in eval mode. Weights and statistics are random, so that no zero or identity hides a fault."""
         module = self.make().eval()
         with torch.no_grad():
             for parameter in module.parameters():
@@ -45,7 +45,7 @@ def small_resnet(stem: str = "cifar") -> nn.Module:
     return rn.models.ResNet(BasicBlock, (1, 1), (4, 8), stem=stem, num_classes=5)
 
 
-FIXED = [  # nothing to train
+FIXED = [  # without parameters to train
     Case("fixed", lambda: rn.FixedResizer(SIZE)),
     Case("fixed bicubic", lambda: rn.FixedResizer(SIZE, interpolation="bicubic", antialias=False)),
     Case("fixed upwards", lambda: rn.FixedResizer((23, 29), interpolation="bicubic")),
@@ -103,6 +103,7 @@ EVAL_TRANSFORMS = [
 TRAIN_TRANSFORMS = [
     Case("jitter", lambda: transforms.ResizeKeepRatio(SIZE, scale=(0.5, 1), ratio=(0.8, 1.25))),
     Case("drawn", lambda: transforms.BatchResize(SIZE, interpolation=("bilinear", "bicubic"))),
+    Case("batch crop", lambda: transforms.BatchRandomResizedCrop(SIZE, flip_probability=0.5)),
     *(Case(f"{name} train", policy.train) for name, policy in POLICIES.items()),
 ]
 RESIZERS = [*FIXED, *LEARNED]

@@ -1,20 +1,21 @@
-"""A pytest plugin, ``-p floor``: what the lowest supported versions cannot run, each with its reason. `make test-floor` uses it, nothing else does."""
+"""A pytest plugin, ``-p floor``, for `make test-floor`: the tests that the lowest supported versions cannot run."""
 
 from __future__ import annotations
 
 import pytest
 
 _EXPORT = "tests/models/test_models_elsewhere.py::test_network_exports_with_any_batch_height_and_width"
+_RECOMPUTE = "tests/resizers/test_recompute.py::test_compiled_without_a_graph_break_they_are_the_same"
 _PARITY = "torch 2.6 exports a strided slice or pool for odd or for even sizes only"
-_INTERPRETER = "triton 3.2's interpreter counts a loop by what NumPy 1.25 deprecated, and warnings are errors"
-_COMPILER = "the test compiles without a GPU by a hook that triton 3.2 has not yet"
+_INTERPRETER = "triton 3.2's interpreter uses a conversion that NumPy 1.25 deprecated, and warnings are errors"
+_COMPILER = "triton 3.2 lacks the hook by which the test compiles without a GPU"
 NOT_ON_THE_FLOOR = {  # the beginning of a test's id, and the reason
-    "tests/project/test_fake_cuda.py::": "torch 2.6 asks for a driver even of fake CUDA tensors",
-    "tests/project/test_import.py::": "torch 2.6 itself leaves a temporary folder to be cleaned up, with a ResourceWarning on stderr",
+    "tests/project/test_fake_cuda.py::": "torch 2.6 needs a CUDA driver even for fake CUDA tensors",
+    "tests/project/test_import.py::": "torch 2.6 itself prints a ResourceWarning about a temporary folder",
     f"{_EXPORT}[basic, option A]": _PARITY,
     f"{_EXPORT}[pre-activation, option A after]": _PARITY,
     f"{_EXPORT}[wide, large stem]": _PARITY,
-    "tests/resizers/test_recompute.py::test_compiled_without_a_graph_break_they_are_the_same[batch]": "torch 2.6 compiled updates checkpointed BatchNorms twice",
+    f"{_RECOMPUTE}[batch]": "compiled by torch 2.6, a checkpointed BatchNorm is updated twice",
     "tests/kernels/test_interpreted.py::test_the_kernels_compute_what_the_oracle_does": _INTERPRETER,
     "tests/kernels/test_crop_resize_kernel.py::test_the_kernel_computes_what_the_oracle_does": _INTERPRETER,
     "tests/kernels/test_crop_resize_kernel.py::test_the_kernel_fits_the_chip": _COMPILER,
@@ -24,14 +25,14 @@ NOT_ON_THE_FLOOR = {  # the beginning of a test's id, and the reason
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect what is listed; an entry that no test begins with is an error, so that the list stays true."""
+    """Deselect the listed tests. An entry that matches no test is an error, so that the list stays true."""
     left_out = {item: prefix for item in items for prefix in NOT_ON_THE_FLOOR if item.nodeid.startswith(prefix)}
     if stale := set(NOT_ON_THE_FLOOR) - set(left_out.values()):
-        raise pytest.UsageError(f"tests/floor.py lists what no test begins with: {sorted(stale)}")
+        raise pytest.UsageError(f"tests/floor.py: no test id begins with {sorted(stale)}")
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=list(left_out))
 
 
 def pytest_report_header() -> list[str]:
-    """The reasons, above the run."""
+    """Print the reasons above the run."""
     return [f"not on the floor: {prefix}: {reason}" for prefix, reason in NOT_ON_THE_FLOOR.items()]

@@ -1,4 +1,4 @@
-"""The gallery's pages on resizers, receptive fields and stems: they draw and print what their captions say."""
+"""The gallery: every page draws and prints what its captions say."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from resizenet import transforms
+
 GALLERY = Path(__file__).parents[2] / "docs" / "gallery"
 
 pytestmark = pytest.mark.slow
@@ -17,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], list[Any]]]:
-    """Runs a page and gives its figures."""
+    """A function that runs a page and returns its figures."""
     pyplot = pytest.importorskip("matplotlib.pyplot")
     pyplot.switch_backend("agg")
     monkeypatch.setattr(pyplot, "show", lambda: None)
@@ -50,7 +52,7 @@ def test_learned_resizers(drawn: Callable[[str], list[Any]], capsys: pytest.Capt
 def test_receptive_fields(drawn: Callable[[str], list[Any]], capsys: pytest.CaptureFixture[str]) -> None:
     labels = [[axes.get_xlabel().splitlines() for axes in figure.axes] for figure in drawn("plot_receptive_fields")]
     assert all([label[0] for label in row] == ["conv1", "layer1", "layer2", "layer3", "layer4"] for row in labels)
-    # counted by hand: a 3x3 convolution adds 2 strides, a stage of two blocks four of them
+    # by hand: a 3x3 convolution adds 2 strides of its input to the field, a stage has four of them
     fields = [[int(label[2].split()[1]) for label in row] for row in labels]
     assert fields == [[7, 43, 99, 211, 435]] * 3 + [[3, 11, 25, 53, 109]]
     maps = [[label[1].removeprefix("map ") for label in row] for row in labels]
@@ -79,3 +81,19 @@ def test_stem_surgery(drawn: Callable[[str], list[Any]], capsys: pytest.CaptureF
     assert old.shape == (28, 28)  # 32 without two rows and columns at each border
     assert abs(old - folded).max() < 1e-4
     assert all(abs(old - other).max() > 0.1 for other in others)
+
+
+def test_policies(drawn: Callable[[str], list[Any]]) -> None:
+    photographs, *figures = drawn("plot_policies")
+    sources = [axes.images[0].get_size() for axes in photographs.axes]
+    assert sources == [(427, 150), (427, 640), (32, 32)]
+    shown = set()
+    for figure in figures:
+        name, train, evaluation, *_ = figure.get_supxlabel().splitlines()
+        sizes = [tuple(map(int, line.split()[1].split("x"))) for line in (train, train, evaluation)]
+        for row, source in enumerate(sources):
+            sizes_drawn = [axes.images[0].get_size() for axes in figure.axes[4 * row : 4 * row + 4]]
+            assert sizes_drawn == [source, *([source] * 3 if name == "NativePolicy" else sizes)]
+        assert sum(len(axes.patches) for axes in figure.axes) == 12  # a box in each
+        shown.add(name)
+    assert shown == {name for name in transforms.__all__ if name.endswith("Policy")} - {"ResizePolicy"}

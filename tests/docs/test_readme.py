@@ -1,4 +1,4 @@
-"""The lines in the README and the guides do what stands below them."""
+"""Every code block in the README, the guides and docs/design.md runs and prints the text below it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SNIPPETS = re.compile(r"```python\n(.*?)```(?:\n+```text\n(.*?)```)?", re.DOTALL
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_every_snippet_runs_and_prints_what_stands_below_it(page: Path) -> None:
+def test_every_snippet_runs_and_prints_the_text_below_it(page: Path) -> None:
     text = page.read_text()
     snippets = SNIPPETS.findall(text)
     assert len(snippets) == text.count("```python") > 0
@@ -24,5 +24,5 @@ def test_every_snippet_runs_and_prints_what_stands_below_it(page: Path) -> None:
     for code, expected in snippets:
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            exec(code, names)  # in order, in one namespace, as a reader pastes them
+            exec(code, names)  # in order and in one namespace, as a reader runs them
         assert printed.getvalue().split("\n") == expected.split("\n")

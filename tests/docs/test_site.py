@@ -1,4 +1,4 @@
-"""The built docs as a reader meets them: links, pictures, and the way to a guide and to a class in a browser."""
+"""The built docs: links and pictures in the files, and navigation and search in a browser."""
 
 from __future__ import annotations
 
@@ -21,12 +21,8 @@ SITE = DOCS / "_build" / "html"
 GALLERY = SITE / "generated" / "gallery"
 GUIDES = re.findall(r"^(guides/\w+)$", (DOCS / "index.md").read_text(), re.MULTILINE)
 FLAGS = ["headless", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "window-size=1280,900", "no-first-run"]
-SILENT = [
-    "disable-quic",
-    "disable-background-networking",
-    "disable-component-update",
-    "disable-sync",
-]  # nothing but the site is asked for
+# the browser asks for nothing but the site
+SILENT = ["disable-quic", "disable-background-networking", "disable-component-update", "disable-sync"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -46,7 +42,7 @@ def soup(page: Path) -> Any:
 
 
 def pages(folder: Path = SITE) -> list[Path]:
-    """Every page of the site, but for what Sphinx copies."""
+    """Every page of the site, without the files that Sphinx copies."""
     return sorted(page for page in folder.rglob("*.html") if "_static" not in page.parts)
 
 
@@ -56,7 +52,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def addresses(page: Path) -> Iterator[str]:
-    """What a page links to, loads and shows."""
+    """The addresses that a page links to, loads and shows."""
     for element in soup(page).select("[href], [src]"):
         yield element.get("href") or element.get("src")
     for image in soup(page).select("[srcset]"):
@@ -64,7 +60,7 @@ def addresses(page: Path) -> Iterator[str]:
 
 
 def missing(page: Path, address: str) -> bool:
-    """Whether an address leads nowhere in the site; those that leave it are not followed."""
+    """Whether an address in the site leads nowhere; addresses outside the site are not followed."""
     split = urlsplit(urljoin(page.as_uri(), address))
     if split.scheme != "file":
         return False
@@ -85,15 +81,12 @@ def test_every_internal_link_and_anchor_leads_somewhere() -> None:
 def test_every_image_has_an_alternative_text() -> None:
     images = [(page, image) for page in pages() for image in soup(page).select("img, object[type='image/svg+xml']")]
     assert len(images) > 20
-    bare = [
-        f"{page.relative_to(SITE)}: {image}"
-        for page, image in images
-        if not image.get("alt") and not image.find_parent(class_="sphx-glr-thumbcontainer")
-    ]
-    assert bare == []  # the thumbnails' titles are the links beside them
+    bare = [(page, image) for page, image in images if not image.get("alt")]
+    # the titles of the gallery's thumbnails are the links beside them
+    assert [page for page, image in bare if not image.find_parent(class_="sphx-glr-thumbcontainer")] == []
 
 
-def test_every_picture_has_a_caption_and_says_more_than_its_name() -> None:
+def test_every_picture_has_a_caption_and_a_description() -> None:
     shown = 0
     for page in [*pages(GALLERY), *pages(SITE / "measured"), *pages(SITE / "guides")]:
         for image in soup(page).select("article img:not(.sphx-glr-thumbcontainer img)"):
@@ -117,7 +110,7 @@ def test_the_gallery_shows_every_page(source: Path) -> None:
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    """Serves files and keeps silent."""
+    """Serves files without a log."""
 
     def log_message(self, *args: Any) -> None:
         pass
@@ -135,7 +128,7 @@ def address() -> Iterator[str]:
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Any]:
-    """Chromium with an empty profile; a test that is asked for never skips."""
+    """Chromium with an empty profile. Without it the tests fail, because they run only when asked for."""
     from selenium import webdriver
 
     chromium, driver = shutil.which("chromium") or shutil.which("chromium-browser"), shutil.which("chromedriver")
@@ -148,11 +141,9 @@ def browser(tmp_path: Path) -> Iterator[Any]:
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
     yield chrome
-    complaints = [entry["message"] for entry in chrome.get_log("browser") if entry["level"] == "SEVERE"]
+    errors = [entry["message"] for entry in chrome.get_log("browser") if entry["level"] == "SEVERE"]
     chrome.quit()
-    assert [
-        complaint for complaint in complaints if "/favicon.ico" not in complaint
-    ] == []  # which Chromium asks for by itself
+    assert [error for error in errors if "/favicon.ico" not in error] == []  # Chromium asks for it by itself
 
 
 def test_the_index_names_the_guides() -> None:
@@ -170,11 +161,8 @@ def test_a_reader_goes_from_the_start_page_to_a_guide(browser: Any, address: str
     title = (DOCS / f"{guide}.md").read_text().splitlines()[0].removeprefix("# ")
     assert browser.current_url == f"{address}{guide}.html"
     assert browser.find_element(By.TAG_NAME, "h1").text.removesuffix("¶").strip() == title
-    assert not [
-        image.get_attribute("src")
-        for image in browser.find_elements(By.CSS_SELECTOR, "article img")
-        if not int(image.get_property("naturalWidth"))
-    ]
+    images = browser.find_elements(By.CSS_SELECTOR, "article img")
+    assert [image.get_attribute("src") for image in images if not int(image.get_property("naturalWidth"))] == []
 
 
 def test_a_reader_searches_for_a_class_and_finds_it(browser: Any, address: str) -> None:

@@ -1,7 +1,9 @@
-"""Resizers and wrapped models leave Python: torch.export with dynamic sizes, ONNX, safetensors."""
+"""Resizers and wrapped models outside Python: torch.export with dynamic sizes, ONNX, safetensors."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -17,9 +19,8 @@ from resizenet.models import BasicBlock, ResNet
 from resizenet.transforms import BatchResize
 
 SIZE = (31, 37)
-DYNAMIC = {
-    "x": {0: Dim("batch", max=64), 2: Dim("height", min=33, max=61), 3: Dim("width", min=39, max=73)}
-}  # a factor of 1 to 2: one side of the antialias rule
+# factors between 1 and 2, where the learned resizer does not antialias its features
+DYNAMIC = {"x": {0: Dim("batch", max=64), 2: Dim("height", min=33, max=61), 3: Dim("width", min=39, max=73)}}
 OTHER_SIZES = [(1, 3, 33, 73), (5, 3, 47, 41), (3, 3, 61, 59)]
 RESIZERS = {
     "fixed": lambda: FixedResizer(SIZE),
@@ -32,8 +33,8 @@ RESIZERS = {
     "wrapped": lambda: Resizer(SIZE, zero_init=False).wrap(ResNet(BasicBlock, (1, 1), (4, 8))),
 }
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:.*(isinstance.treespec|LeafSpec|copyreg|deprecated).*:FutureWarning",  # torch 2.15's own exporter, 2026-11
-    "ignore:.*:DeprecationWarning",  # onnxscript's and torch's own, 2026-11
+    "ignore:.*(isinstance.treespec|LeafSpec|copyreg|deprecated).*:FutureWarning",  # from torch 2.15's exporter, 2026-11
+    "ignore:.*:DeprecationWarning",  # from onnxscript and torch, 2026-11
 )
 
 
@@ -55,7 +56,7 @@ def test_an_exported_module_takes_any_batch_height_and_width(name: str) -> None:
 
 
 class Enlarge(nn.Module):
-    """By two, as decoders do: the size comes from the shape of a tensor."""
+    """Enlarges by two, as decoders do: the size is computed from the shape of a tensor."""
 
     def __init__(self, call: Callable[[Tensor, tuple[int, int]], Tensor]) -> None:
         super().__init__()
@@ -81,9 +82,8 @@ SIZED_BY_A_TENSOR = {
 @pytest.mark.parametrize("strict", [True, False])
 @pytest.mark.parametrize("name", SIZED_BY_A_TENSOR)
 def test_a_size_computed_from_a_shape_stays_dynamic(name: str, strict: bool) -> None:
-    exported = torch.export.export(
-        Enlarge(SIZED_BY_A_TENSOR[name]), (example(),), dynamic_shapes=DYNAMIC, strict=strict
-    ).module()
+    original = Enlarge(SIZED_BY_A_TENSOR[name])
+    exported = torch.export.export(original, (example(),), dynamic_shapes=DYNAMIC, strict=strict).module()
     for shape in OTHER_SIZES:
         x = torch.rand(shape)
         expected = F.interpolate(x, scale_factor=2, mode="bilinear", antialias=True)
@@ -91,9 +91,9 @@ def test_a_size_computed_from_a_shape_stays_dynamic(name: str, strict: bool) -> 
 
 
 @pytest.mark.parametrize("name", ["resize", "module", "batch transform"])
-def test_sizes_that_change_from_call_to_call_are_compiled_at_most_twice(name: str) -> None:
+def test_changing_sizes_are_compiled_at_most_twice(name: str) -> None:
     torch.compiler.reset()
-    counter = CompileCounter()  # eager execution of the traced graphs
+    counter = CompileCounter()  # runs the traced graphs in eager mode
     compiled = torch.compile(SIZED_BY_A_TENSOR[name], backend=counter)
     x = torch.rand(2, 3, 30, 30)
     for size in range(20, 40, 3):
@@ -101,37 +101,32 @@ def test_sizes_that_change_from_call_to_call_are_compiled_at_most_twice(name: st
     assert counter.frame_count <= 2  # the first size, and any size
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", RESIZERS)
-def test_onnxruntime_agrees_on_three_sizes(name: str, tmp_path: Path) -> None:
+def check_onnx(original: nn.Module, x: Tensor, dynamic: dict[str, Any], shapes: list[tuple[int, ...]]) -> None:
+    """Compare ONNX Runtime with the module on inputs of these shapes; the export sees ``x`` only."""
     import onnxruntime
 
-    original = module(name)
-    program = torch.onnx.export(original, (example(),), dynamo=True, verbose=False, dynamic_shapes=DYNAMIC)
-    program.save(tmp_path / "model.onnx")
-    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
-    for shape in OTHER_SIZES:
+    file = io.BytesIO()
+    torch.onnx.export(original, (x,), dynamo=True, verbose=False, dynamic_shapes=dynamic).save(file)
+    session = onnxruntime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"])
+    for shape in shapes:
         x = torch.rand(shape)
         found = session.run(None, {session.get_inputs()[0].name: x.numpy()})[0]
         torch.testing.assert_close(torch.from_numpy(found), original(x), rtol=0, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RESIZERS)
+def test_onnxruntime_agrees_on_three_sizes(name: str) -> None:
+    check_onnx(module(name), example(), DYNAMIC, OTHER_SIZES)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("antialias", [True, False])
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
-def test_onnxruntime_agrees_far_down_and_up(interpolation: str, antialias: bool, tmp_path: Path) -> None:
-    import onnxruntime
-
+def test_onnxruntime_agrees_far_down_and_up(interpolation: str, antialias: bool) -> None:
     original = FixedResizer((32, 40), interpolation=interpolation, antialias=antialias).eval()
     sizes = {"x": {0: Dim("batch", max=64), 2: Dim("height", min=2, max=2000), 3: Dim("width", min=2, max=2000)}}
-    torch.onnx.export(original, (torch.rand(2, 3, 300, 200),), dynamo=True, verbose=False, dynamic_shapes=sizes).save(
-        tmp_path / "model.onnx"
-    )
-    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
-    for shape in [(1, 3, 300, 200), (3, 3, 20, 27), (1, 3, 501, 33)]:
-        x = torch.rand(shape)
-        found = session.run(None, {session.get_inputs()[0].name: x.numpy()})[0]
-        torch.testing.assert_close(torch.from_numpy(found), original(x), rtol=0, atol=1e-4)
+    check_onnx(original, torch.rand(2, 3, 300, 200), sizes, [(1, 3, 300, 200), (3, 3, 20, 27), (1, 3, 501, 33)])
 
 
 def test_safetensors_round_trip(tmp_path: Path) -> None:

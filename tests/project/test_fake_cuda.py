@@ -1,7 +1,8 @@
-"""What a GPU would refuse or compile differently, without one: on fake tensors, which have a device, a dtype and a layout, and no values.
+"""What a GPU would refuse or compile differently, tested without one on fake CUDA tensors.
 
-They raise where two devices meet, and take the ways that are for CUDA. What looks at values cannot run on them (``adapt_to_resolution``, the checks of
-boxes and of checkpoints), nor can a backward pass, for which torch wants a GPU; of the Triton kernels only the shapes of their results are known.
+Fake tensors have a device, a dtype and a memory format, but no values. They raise where two devices meet, and they take
+the code paths of CUDA. Code that reads values cannot run on them (``adapt_to_resolution``, the checks of boxes and of
+checkpoints), and neither can a backward pass. Of the Triton kernels only the shapes of the results are tested.
 """
 
 from __future__ import annotations
@@ -29,29 +30,28 @@ half = pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str
 
 class _Fake(FakeTensorMode):
     def __deepcopy__(self, memo: dict[int, Any]) -> _Fake:
-        return self  # a tensor's copy belongs to the same mode
+        return self  # the copy of a tensor belongs to the same mode
 
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> _Fake:
-    """While it is entered no tensor has values, and modules that were made before are to be taken to CUDA by ``on_cuda``."""
-    monkeypatch.setattr(
-        torch.cuda.amp.common, "amp_definitely_not_available", lambda: False
-    )  # autocast would switch itself off
+    """A mode in which no tensor has values. Take modules that were made outside it to CUDA by ``on_cuda``."""
+    # without a GPU autocast would switch itself off
+    monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
     return _Fake()
 
 
 def on_cuda(module: nn.Module) -> nn.Module:
-    """With fake parameters and buffers: those that ``nn.Module.to`` moves."""
+    """The module with fake CUDA tensors in place of all that ``nn.Module.to`` moves."""
     for part in module.modules():
         for name, tensor in part._parameters.items():
             if tensor is not None:
-                part._parameters[name] = nn.Parameter(_fake_of(tensor), requires_grad=tensor.requires_grad)
-        part._buffers = {name: None if tensor is None else _fake_of(tensor) for name, tensor in part._buffers.items()}
+                part._parameters[name] = nn.Parameter(_fake_copy(tensor), requires_grad=tensor.requires_grad)
+        part._buffers = {name: None if tensor is None else _fake_copy(tensor) for name, tensor in part._buffers.items()}
     return module
 
 
-def _fake_of(tensor: Tensor) -> Tensor:
+def _fake_copy(tensor: Tensor) -> Tensor:
     return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=CUDA)
 
 
@@ -75,18 +75,16 @@ def test_resize(fake: _Fake, interpolation: str, antialias: bool, layout: torch.
 @pytest.mark.parametrize("interpolation", functional.INTERPOLATIONS)
 @pytest.mark.parametrize("where", ["cpu", "cuda"])
 @layouts
-def test_crop_resize_where_boxes_are_not_looked_at(
+def test_crop_resize_without_a_check_of_the_boxes(
     fake: _Fake, monkeypatch: pytest.MonkeyPatch, where: str, interpolation: str, layout: torch.memory_format
 ) -> None:
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    normalised: dict[str, Any] = {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.2, 0.2), "dtype": torch.float16}
-    for options in ({}, normalised):
+    normalized: dict[str, Any] = {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.2, 0.2), "dtype": torch.float16}
+    for options in ({}, normalized):
         with fake:
             x = torch.zeros(2, 3, 13, 19, dtype=torch.uint8, device=CUDA).contiguous(memory_format=layout)
-            boxes, flip = (
-                torch.zeros(2, 4, dtype=torch.int64, device=where),
-                torch.zeros(2, dtype=torch.bool, device=where),
-            )
+            boxes = torch.zeros(2, 4, dtype=torch.int64, device=where)
+            flip = torch.zeros(2, dtype=torch.bool, device=where)
             out = functional.crop_resize(x, boxes, (7, 11), flip=flip, interpolation=interpolation, **options)
         assert place(out) == (CUDA, options.get("dtype", torch.uint8))
         assert out.is_contiguous(memory_format=layout)
@@ -115,10 +113,9 @@ def test_modules(fake: _Fake, case: Case, training: bool) -> None:
             assert place(module(x)) == (CUDA, torch.float16)
 
 
+# not bfloat16: without a GPU, torch assumes one that has no bfloat16 convolutions
 @each(*RESIZERS)
-@pytest.mark.parametrize(
-    "dtype", [torch.float16, torch.float32], ids=str
-)  # without a GPU, torch takes one to have no bfloat16 convolutions
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32], ids=str)
 @layouts
 def test_resizers_keep_the_memory_format(
     fake: _Fake, case: Case, dtype: torch.dtype, layout: torch.memory_format
@@ -170,21 +167,15 @@ def test_networks(fake: _Fake, name: str) -> None:
 @pytest.mark.parametrize("stem", ["cifar area", "cifar fresh", "fold", "no_pool"])
 def test_adapt(fake: _Fake, stem: str, channel_weights: str) -> None:
     stem, _, method = stem.partition(" ")
+    options: dict[str, Any] = {"in_channels": 5, "num_classes": 7, "channel_weights": channel_weights}
     model = small_resnet("imagenet")
     with fake:
-        options = {
-            "in_channels": 5,
-            "num_classes": 7,
-            "stem": stem,
-            "stem_weights": method or "center",
-            "channel_weights": channel_weights,
-        }
-        adapted = rn.adapt(on_cuda(model), 32, **options)
+        adapted = rn.adapt(on_cuda(model), 32, stem=stem, stem_weights=method or "center", **options)
         assert place(adapted(torch.zeros(2, 5, 32, 32, device=CUDA))) == (CUDA, torch.float32)
     assert {tensor.device for tensor in itertools.chain(adapted.parameters(), adapted.buffers())} == {CUDA}
 
 
-def test_report_of_a_model_on_a_gpu_is_that_of_the_model(fake: _Fake) -> None:
+def test_the_report_does_not_depend_on_the_device(fake: _Fake) -> None:
     model = rn.create_model("resnet20")
     expected = rn.report(model, 32)
     with fake:
@@ -196,13 +187,13 @@ TRANSFORMS = [*EVAL_TRANSFORMS, *(Case(f"{name} train", policy.train) for name, 
 
 @each(*TRANSFORMS)
 def test_transforms_of_images(fake: _Fake, case: Case) -> None:
-    """Each step has its draws, which need values, from an image on the CPU."""
+    """The random parameters, which need values, are drawn for an image on the CPU."""
     transform = case.make()
     twin = torch.zeros(case.image)
     with fake:
         x = torch.zeros(case.image, device=CUDA)
     for step in transform.transforms if isinstance(transform, v2.Compose) else [transform]:
-        if not isinstance(step, v2.Transform):  # those of batches
+        if not isinstance(step, v2.Transform):  # a transform of batches
             with fake:
                 x = step(x[None])[0]
             continue

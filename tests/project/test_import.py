@@ -1,4 +1,4 @@
-"""``import resizenet`` in a fresh interpreter is quiet: compared with plain torch and torchvision, it loads and touches nothing else."""
+"""``import resizenet`` in a fresh interpreter, compared with plain torch and torchvision: it touches nothing else."""
 
 import json
 import subprocess
@@ -24,8 +24,6 @@ print(json.dumps({
     "events": [event for event, _ in list(events) if event.startswith(watched)],
     "writes": writes,
     "cuda": torch.cuda.is_initialized(),
-    "threads": torch.get_num_threads(),
-    "seed": torch.initial_seed(),
 }))
 """
 
@@ -40,25 +38,12 @@ def found() -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
-def test_no_optional_package_is_loaded(found: dict[str, Any]) -> None:
-    # torchvision itself loads triton, torch._dynamo and torch._inductor (torch 2.15), so for triton test_layering.py is the stronger test
-    assert (
-        set(found["new"])
-        & {"triton", "timm", "kornia", "rich", "matplotlib", "accelerate", "sklearn", "scipy", "pandas", "datasets"}
-        == set()
-    )
-
-
 def test_only_the_library_and_einops_are_loaded_beside_torch(found: dict[str, Any]) -> None:
-    assert {name for name in found["new"] if name not in sys.stdlib_module_names} <= {
-        "resizenet",
-        "einops",
-        "torch",
-        "torchvision",
-    }
+    third_parties = {name for name in found["new"] if name not in sys.stdlib_module_names}
+    assert third_parties <= {"resizenet", "einops", "torch", "torchvision"}
 
 
-def test_no_socket_no_process_and_no_library_is_opened(found: dict[str, Any]) -> None:
+def test_no_socket_process_or_library_is_opened(found: dict[str, Any]) -> None:
     assert found["events"] == []
 
 
@@ -66,5 +51,5 @@ def test_nothing_is_written(found: dict[str, Any]) -> None:
     assert found["writes"] == []
 
 
-def test_cuda_is_not_initialised(found: dict[str, Any]) -> None:
+def test_cuda_is_not_initialized(found: dict[str, Any]) -> None:
     assert found["cuda"] is False

@@ -1,4 +1,4 @@
-"""What is released is what is meant: one version, pins that agree, declared Pythons, and a wheel with nothing else in it."""
+"""The release: one version, pins that agree, the declared Pythons, and what the wheel and the sdist hold."""
 
 import importlib.util
 import re
@@ -32,15 +32,11 @@ def check_contents() -> ModuleType:
     return module
 
 
-def test_the_version_stands_in_one_place() -> None:
+def test_the_version_is_written_in_one_place() -> None:
     assert PROJECT["dynamic"] == ["version"]
     assert PYPROJECT["tool"]["hatch"]["version"]["path"] == "src/resizenet/__init__.py"
-    others = [
-        path
-        for path in (ROOT / "CITATION.cff", ROOT / "docs" / "conf.py", ROOT / "Makefile")
-        if resizenet.__version__ in path.read_text()
-    ]
-    assert others == []
+    others = [ROOT / "CITATION.cff", ROOT / "docs" / "conf.py", ROOT / "Makefile"]
+    assert [path for path in others if resizenet.__version__ in path.read_text()] == []
     assert not re.search(r"^version:", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
 
 
@@ -54,7 +50,7 @@ def test_pre_commit_runs_the_ruff_of_the_dev_extra() -> None:
     assert f"rev: v{pin.removeprefix('ruff==')}\n" in (ROOT / ".pre-commit-config.yaml").read_text()
 
 
-def test_declared_pythons_are_those_that_pip_accepts_and_mypy_begins_with_the_lowest() -> None:
+def test_declared_pythons_agree_with_requires_python_and_mypy() -> None:
     declared = [name.rsplit(" ", 1)[1] for name in PROJECT["classifiers"] if re.search(r"Python :: 3\.\d+$", name)]
     accepted = SpecifierSet(PROJECT["requires-python"])
     assert declared == sorted(declared, key=Version)
@@ -63,22 +59,16 @@ def test_declared_pythons_are_those_that_pip_accepts_and_mypy_begins_with_the_lo
     assert f"3.{int(declared[0].split('.')[1]) - 1}" not in accepted
 
 
-def test_every_run_time_dependency_names_the_lowest_version_and_nothing_else() -> None:
-    assert all(
-        re.fullmatch(r"[a-z]+>=[\d.]+", requirement) for requirement in PROJECT["dependencies"]
-    )  # `make test-floor` turns >= into ==
+def test_every_run_time_dependency_names_the_lowest_version_only() -> None:
+    # `make test-floor` turns >= into ==
+    assert all(re.fullmatch(r"[a-z]+>=[\d.]+", requirement) for requirement in PROJECT["dependencies"])
 
 
 def wheel(folder: Path, *, extra: str = "", without: str = "") -> Path:
-    """Names alone, with the real source's modules."""
-    names = {
-        f"resizenet/{path.relative_to(ROOT / 'src' / 'resizenet')}"
-        for path in (ROOT / "src" / "resizenet").rglob("*.py")
-    }
-    names |= {
-        "resizenet/py.typed",
-        *(f"resizenet-1.0.dist-info/{name}" for name in ("METADATA", "WHEEL", "RECORD", "licenses/LICENSE")),
-    }
+    """A wheel of empty files, with the names of the library's modules."""
+    source = ROOT / "src"
+    names = {str(path.relative_to(source)) for path in (source / "resizenet").rglob("*.py")} | {"resizenet/py.typed"}
+    names |= {f"resizenet-1.0.dist-info/{name}" for name in ("METADATA", "WHEEL", "RECORD", "licenses/LICENSE")}
     made = folder / "resizenet-1.0-py3-none-any.whl"
     with zipfile.ZipFile(made, "w") as archive:
         for name in (names | ({extra} - {""})) - {without}:
@@ -108,17 +98,11 @@ def test_a_missing_file_in_a_wheel_is_found(
     assert check_contents.problems_of_wheel(wheel(tmp_path, without=without)) == [f"missing: {without}"]
 
 
-def test_weights_in_an_sdist_are_found(check_contents: ModuleType, tmp_path: Path) -> None:
+def test_weights_and_data_in_an_sdist_are_found(check_contents: ModuleType, tmp_path: Path) -> None:
+    expected = ["LICENSE", "src/resizenet/py.typed", "tests/test_sizes.py"]
+    unexpected = ["benchmarks/seed0.pt", "benchmarks/cifar10.npz"]
     made = tmp_path / "resizenet-1.0.tar.gz"
     with tarfile.open(made, "w:gz") as archive:
-        for name in (
-            "LICENSE",
-            "src/resizenet/py.typed",
-            "tests/test_sizes.py",
-            "benchmarks/seed0.pt",
-            "benchmarks/cifar10.npz",
-        ):
+        for name in expected + unexpected:
             archive.add(ROOT / "LICENSE", f"resizenet-1.0/{name}")
-    assert check_contents.problems_of_sdist(made) == [
-        f"unexpected: resizenet-1.0/benchmarks/{name}" for name in ("seed0.pt", "cifar10.npz")
-    ]
+    assert check_contents.problems_of_sdist(made) == [f"unexpected: resizenet-1.0/{name}" for name in unexpected]

@@ -1,4 +1,4 @@
-"""The strategies reach the regions where resizing goes wrong, within an ordinary budget of examples."""
+"""The Hypothesis strategies generate the cases in which resizing goes wrong, within 200 examples."""
 
 from collections.abc import Callable
 from random import Random
@@ -47,7 +47,7 @@ def test_images_reach_the_dtype(dtype: torch.dtype) -> None:
     assert found.unique().numel() > 1
 
 
-def test_images_reach_channels_last_and_the_empty_batch() -> None:
+def test_images_reach_channels_last_and_an_empty_batch() -> None:
     def channels_last(x: torch.Tensor) -> bool:
         return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
