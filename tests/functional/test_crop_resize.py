@@ -350,14 +350,17 @@ def test_boxes_that_leave_the_image_or_are_empty_are_named(box: tuple[int, ...])
 @pytest.mark.cuda
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels_last"])
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("kernels", ["auto", "never"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.float64], ids=str)
-def test_a_gpu_gives_what_a_cpu_does(dtype: torch.dtype, interpolation: str, layout: torch.memory_format) -> None:
+def test_a_gpu_gives_what_a_cpu_does(
+    dtype: torch.dtype, kernels: str, interpolation: str, layout: torch.memory_format
+) -> None:
     x, boxes, flip = (
         torch.rand(64, 3, 97, 61, dtype=dtype).contiguous(memory_format=layout),
         random_boxes(64, 97, 61),
         torch.rand(64) < 0.5,
     )
-    rule = {"interpolation": interpolation, "mean": MEAN, "std": STD}
+    rule = {"interpolation": interpolation, "mean": MEAN, "std": STD, "kernels": kernels}
     expected = crop_resize(x.double(), boxes, (31, 67), flip=flip, **rule)
     for where in ("cpu", "cuda"):
         out = crop_resize(x.cuda(), boxes.to(where), (31, 67), flip=flip.to(where), **rule)
@@ -377,6 +380,6 @@ def test_uint8_on_a_gpu_is_within_one_level_of_a_cpu() -> None:
         random_boxes(64, 97, 61),
         torch.rand(64) < 0.5,
     )
-    out = crop_resize(x.cuda(), boxes, (31, 67), flip=flip).cpu()
+    out = crop_resize(x.cuda(), boxes, (31, 67), flip=flip, kernels="auto").cpu()
     assert out.dtype == torch.uint8
     assert (out.int() - crop_resize(x, boxes, (31, 67), flip=flip).int()).abs().max() <= 1

@@ -1,12 +1,13 @@
-"""What the kernel of ``crop_resize`` computes, against the float64 oracle. ``test_crop_resize_kernel.py`` runs this file, interpreted or on a GPU.
+"""The kernel of ``crop_resize`` against the float64 reference.
 
-It is no test file of its own, because the variable that switches the interpreter on must be set before triton is imported.
+``test_crop_resize_kernel.py`` runs this file in a process of its own, under Triton's interpreter or on a GPU, because the
+variable that turns the interpreter on must be set before triton is imported.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from unittest import mock
 
 import numpy as np
@@ -16,8 +17,10 @@ from torch import Tensor
 
 import reference
 from resizenet import kernels
-from resizenet.functional import _crop_resize
-from resizenet.kernels import _crop_resize as _support
+from resizenet.functional import crop_resize
+from resizenet.functional._crop_plan import CropPlan, make_affine
+from resizenet.functional._crop_resize import _resize_by_kernel
+from resizenet.kernels import _crop_resize as crops
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = torch.device("cpu" if INTERPRETED else "cuda")
@@ -74,15 +77,14 @@ class Case:
         scale: tuple[float, ...] = (1.0,) * 4,
         shift: tuple[float, ...] = (0.0,) * 4,
     ) -> Tensor:
-        """Where there is no objection."""
-        assert (
-            _support.objection_to_shapes(x, self.after, dtype, interpolation="bilinear", antialias=self.antialias)
-            is None
-        )
+        rule = {"interpolation": "bilinear", "antialias": self.antialias}
+        assert crops.why_unsupported_shapes(x, self.after, dtype, **rule) is None
         scales, shifts = (torch.tensor(values[: self.channels], device=DEVICE) for values in (scale, shift))
         flip = self.flips().to(DEVICE) if self.flip else None
         args = x.to(DEVICE), self.boxes().to(DEVICE), self.after
-        out = _support.crop_resize(*args, flip=flip, scale=scales, shift=shifts, antialias=self.antialias, dtype=dtype)
+        out = kernels.launch_crop_resize(
+            *args, flip=flip, scale=scales, shift=shifts, antialias=self.antialias, dtype=dtype
+        )
         assert (out.dtype, out.shape) == (dtype, (5, self.channels, *self.after))
         assert out.is_contiguous(memory_format=self.layout)
         return out.cpu()
@@ -155,7 +157,7 @@ def test_flips_are_read_by_their_strides(monkeypatch: pytest.MonkeyPatch) -> Non
     torch.testing.assert_close(case.kernel(x, torch.float32).double(), case.oracle(x), rtol=0, atol=ATOL)
 
 
-def test_pixels_outside_the_box_have_no_say() -> None:
+def test_pixels_outside_the_box_do_not_contribute() -> None:
     case = CASES["a little smaller"]
     x = case.images(torch.float32)
     y = x + 1
@@ -164,47 +166,27 @@ def test_pixels_outside_the_box_have_no_say() -> None:
     assert torch.equal(case.kernel(x, torch.float32), case.kernel(y, torch.float32))
 
 
-def test_a_kernel_that_computes_something_else_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "objection_to_crops", _support.objection_to_shapes, raising=False)
-    monkeypatch.setattr(
-        kernels, "crop_resize", lambda *args, **options: 1.1 * _support.crop_resize(*args, **options), raising=False
-    )
-    monkeypatch.setattr(_crop_resize, "_AGREED", {})
-    case = CASES["a little smaller"]
-    with pytest.warns(RuntimeWarning, match="a Triton kernel is not used, it differs by"):
-        ours = _crop_resize._resize_by_kernel(
-            case.images(torch.float32).to(DEVICE), case.boxes(), case.after, None, None, "bilinear", True, torch.float32
-        )
-    assert ours is None
-
-
-def test_the_function_hands_the_kernel_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "crop_resize", _support.crop_resize, raising=False)
-    monkeypatch.setattr(_crop_resize, "_AGREED", agreed := {})
-    monkeypatch.setattr(kernels, "objection_to_crops", _support.objection_to_shapes, raising=False)
+def test_crop_resize_hands_its_arguments_to_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "why_unsupported_crops", crops.why_unsupported_shapes)
     case = CASES["smaller, channels last"]
     x, boxes = case.images(torch.uint8), case.boxes().int().t().contiguous().t()
-    rule = {"mean": (0.5, 0.25, 0.125), "std": (0.5, 0.25, 0.2)}
+    rule = {"flip": case.flips(), "mean": (0.5, 0.25, 0.125), "std": (0.5, 0.25, 0.2), "dtype": torch.float32}
     with mock.patch.object(torch.compiler, "is_compiling", return_value=True):
-        expected = _crop_resize.crop_resize(x, boxes, case.after, flip=case.flips(), dtype=torch.float32, **rule)
-    affine = _crop_resize._affine(x.to(DEVICE), torch.float32, *rule.values())
-    ours = _crop_resize._resize_by_kernel(
-        x.to(DEVICE), boxes, case.after, case.flips(), affine, "bilinear", True, torch.float32
-    )
-    torch.testing.assert_close(ours.cpu(), expected, rtol=0, atol=1e-5)
-    assert list(agreed.values()) == [True]
-    plain = _crop_resize._resize_by_kernel(x.to(DEVICE), boxes, case.after, None, None, "bilinear", True, torch.uint8)
-    assert (plain.cpu().int() - _crop_resize.crop_resize(x, boxes, case.after).int()).abs().max() <= 1
-    assert (
-        _crop_resize._resize_by_kernel(x.to(DEVICE), boxes, case.after, None, None, "bicubic", True, torch.uint8)
-        is None
-    )
+        expected = crop_resize(x, boxes, case.after, **rule)
+    affine = make_affine(x.to(DEVICE), torch.float32, rule["mean"], rule["std"])
+    plan = CropPlan(boxes, case.after, case.flips(), affine, "bilinear", True, torch.float32)
+    torch.testing.assert_close(_resize_by_kernel(x.to(DEVICE), plan).cpu(), expected, rtol=0, atol=1e-5)
+
+    plain = replace(plan, flip=None, affine=None, dtype=torch.uint8)
+    difference = _resize_by_kernel(x.to(DEVICE), plain).cpu().int() - crop_resize(x, boxes, case.after).int()
+    assert difference.abs().max() <= 1
+    assert _resize_by_kernel(x.to(DEVICE), replace(plain, interpolation="bicubic")) is None
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("antialias", [True, False])
 def test_every_pair_of_lengths_equals_the_oracle(antialias: bool) -> None:
-    """Floors of numbers that are nearly whole are where a kernel reads beside its pixels."""
+    """Where a position is nearly whole, rounding can make the kernel read the wrong pixels."""
     for before in (4, 5, 7, 10, 12, 17, 24, 33):
         for after in (before // 7 + 2, before // 2, before - 1, before, before + 1, 2 * before, 31):
             case = Case((before, 3), (after, 2), antialias, channels=1, flip=False)

@@ -1,4 +1,4 @@
-"""When ``crop_resize`` has a kernel, what the kernel computes under Triton's interpreter, and what it compiles to for GPUs that are not here."""
+"""Which calls the kernel of ``crop_resize`` supports, what it computes, and what it compiles to for absent GPUs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from resizenet.kernels import _crop_resize
 
 @dataclass
 class Batch:
-    """What is asked about a batch, for a GPU that is not here."""
+    """The properties of a batch that are looked at, on a GPU that is not here."""
 
     shape: tuple[int, ...] = (2, 3, 64, 96)
     dtype: torch.dtype = torch.uint8
@@ -25,18 +25,12 @@ class Batch:
         return torch.empty(self.shape, device="meta").stride()
 
 
-@pytest.fixture
-def ampere(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: type("Properties", (), {"major": 8}))
-    monkeypatch.setattr(torch.version, "hip", None)
-
-
 RULE = {"size": (32, 48), "dtype": torch.float16, "interpolation": "bilinear", "antialias": True}
 
 
 @pytest.mark.usefixtures("ampere")
 @pytest.mark.parametrize(
-    ("batch", "change", "objection"),
+    ("batch", "change", "reason"),
     [
         (Batch(), {}, None),
         (Batch(dtype=torch.float32), {"dtype": torch.float32, "antialias": False, "size": (3, 5)}, None),
@@ -56,14 +50,14 @@ RULE = {"size": (32, 48), "dtype": torch.float16, "interpolation": "bilinear", "
         (Batch((1, 3, 30000, 30000)), {"size": (8000, 8000)}, "below 2**31"),
     ],
 )
-def test_which_calls_the_kernel_takes(batch: Any, change: dict[str, Any], objection: str | None) -> None:
-    said = _crop_resize.objection_to_crops(batch, **{**RULE, **change})
-    assert said is None if objection is None else objection in said
+def test_which_calls_the_kernel_supports(batch: Any, change: dict[str, Any], reason: str | None) -> None:
+    found = _crop_resize.why_unsupported_crops(batch, **{**RULE, **change})
+    assert found is None if reason is None else reason in found
 
 
-def test_without_triton_there_is_an_objection(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_triton_no_call_is_supported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_crop_resize, "AVAILABLE", False)
-    assert _crop_resize.objection_to_crops(Batch(), **RULE) == "triton is not installed"  # type: ignore[arg-type]
+    assert _crop_resize.why_unsupported_crops(Batch(), **RULE) == "triton is not installed"  # type: ignore[arg-type]
 
 
 def test_the_kernel_computes_what_the_oracle_does(passed: Callable[..., int]) -> None:
@@ -86,7 +80,9 @@ def call(source: torch.dtype, dtype: torch.dtype, before: int, layout: torch.mem
     x = torch.zeros(2, 3, before, before, dtype=source).contiguous(memory_format=layout)
     ones, boxes = torch.ones(3), torch.zeros(2, 4, dtype=torch.int64)
     flip = torch.zeros(2, dtype=torch.bool)
-    _crop_resize.crop_resize(x, boxes, (224, 224), flip=flip, scale=ones, shift=ones, antialias=antialias, dtype=dtype)
+    _crop_resize.launch_crop_resize(
+        x, boxes, (224, 224), flip=flip, scale=ones, shift=ones, antialias=antialias, dtype=dtype
+    )
 
 
 REGISTERS = 65536 // 32 // 32  # of a thread, where an SM holds 32 programs of one warp, as many as it may

@@ -1,6 +1,8 @@
-"""Convolution filters under a change of resolution: how a stem's weights move to another kernel size."""
+"""``resize_filter``: the filters of a convolution at another kernel size."""
 
 from __future__ import annotations
+
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -10,6 +12,8 @@ from .._checks import check_choice, check_positive
 from .._errors import ArgumentError, DtypeError, ShapeError
 from ._matrix import resize_matrix
 from ._memory_format import to_memory_format_of
+
+Method = Literal["center", "area", "pinv"]
 
 
 def check_filter(operation: str, weight: Tensor) -> None:
@@ -21,16 +25,14 @@ def check_filter(operation: str, weight: Tensor) -> None:
 
 
 def resample(weight: Tensor, matrix: Tensor) -> Tensor:
-    """(O, I, k, k) and a matrix (k', k) in float64 on the CPU, applied to rows and columns -> (O, I, k', k')."""
+    """Apply a matrix (k', k), float64 on the CPU, to rows and columns of filters: (O, I, k, k) -> (O, I, k', k')."""
     matrix = matrix.to(weight.device, torch.promote_types(weight.dtype, torch.float32))
-    rows = (matrix[:, :, None] * weight[..., None, :, :]).sum(
-        -2
-    )  # (O, I, k', k); not a matrix product, which autocast would round
+    rows = (matrix[:, :, None] * weight[..., None, :, :]).sum(-2)  # (O, I, k', k); autocast would round a matmul
     return to_memory_format_of((matrix * rows[..., None, :]).sum(-1).to(weight.dtype), weight)
 
 
-def _overlaps(before: int, after: int) -> Tensor:
-    """(after, before): the length that cell i of an axis cut in ``after`` shares with cell t of the same axis cut in ``before``; columns sum to 1."""
+def _area_matrix(before: int, after: int) -> Tensor:
+    """(after, before): how much of old pixel j new pixel i covers when both divide the same axis; columns sum to 1."""
     edges = torch.arange(before + 1, dtype=torch.float64, device="cpu")
     cuts = torch.arange(after + 1, dtype=torch.float64, device="cpu") * before / after
     ends = torch.minimum(cuts[1:, None], edges[None, 1:])
@@ -38,35 +40,37 @@ def _overlaps(before: int, after: int) -> Tensor:
     return (ends - starts).clamp(min=0)
 
 
-def _answers_alike(before: int, after: int) -> Tensor:
-    """(after, before): the transpose of bilinear upscaling to a smaller kernel, its pseudo-inverse to a larger one."""
+def _pinv_matrix(before: int, after: int) -> Tensor:
+    """(after, before): transposed bilinear upscaling for a smaller kernel, its pseudo-inverse for a larger one."""
     if after <= before:
         return resize_matrix(after, before, dtype=torch.float64, device="cpu").T
     inverse: Tensor = torch.linalg.pinv(resize_matrix(before, after, dtype=torch.float64, device="cpu").T)
     return inverse
 
 
-def resize_filter(weight: Tensor, kernel_size: int, *, method: str = "center") -> Tensor:
-    """A convolution's weights at another, odd kernel size.
+def resize_filter(weight: Tensor, kernel_size: int, *, method: Method = "center") -> Tensor:
+    """Resize the filters of a convolution to another odd kernel size.
 
-    "center" keeps the scale: smaller kernels are cut out of the middle, larger ones are padded with zeros. With the padding
-    ``kernel_size // 2`` the response to a pattern that fits the smaller kernel stays the same.
+    "center" keeps the scale: a smaller kernel is the middle of the old one, a larger one is padded with zeros. With the
+    padding ``kernel_size // 2`` the response to a pattern that fits the smaller kernel stays the same.
 
-    "area" and "pinv" keep the content: k' pixels of the new filter cover what k pixels of the old one did, so the images
-    are taken to have shrunk (or grown) by k / k'. Both keep the DC response, the sum over the filter.
+    "area" and "pinv" keep the content: k' pixels of the new filter cover what k pixels of the old one did, so the
+    images are taken to have shrunk (or grown) by k / k'. Both keep the DC response, which is the sum of the filter.
 
-    "area" gives each new pixel the old weights that it covers, by area: the exact answer for images upscaled by repetition.
+    "area" gives each new pixel the old weights that it covers, by area. It is exact for images upscaled by repetition.
 
-    "pinv" answers a small patch as the larger filter answers the patch's bilinear upscaling: with U the (large, small) matrix of
-    ``resize_matrix``, w the filter before and v the one after, it minimises the mean over patches x of
+    "pinv" gives the response to a small patch that the larger filter has to the patch's bilinear upscaling. Let U be
+    the (large, small) matrix of ``resize_matrix``, w the old filter and v the new one. "pinv" minimizes the mean over
+    patches x of
 
     - (<v, x> - <w, U x U'>)**2 for a smaller kernel, where v = U' w U, and
-    - (<v, U x U'> - <w, x>)**2 for a larger one, where v is pinv(U') w pinv(U), of all solutions the shortest.
+    - (<v, U x U'> - <w, x>)**2 for a larger one, where v = pinv(U') w pinv(U), the solution of least norm.
 
-    This is FlexiViT's PI-resize, there for patch embeddings, and the minimum is 0, whatever the patches: a small patch determines
-    its upscaling. In a convolution a window of the upscaled image reads up to one small pixel beyond the k' as well. "pinv" takes such a
-    pixel as equal to its neighbour inside, the best linear guess for an image whose rows and columns are first-order
-    Markov with a correlation near 1. ``fold_upscale`` keeps those pixels, in a larger kernel.
+    This is FlexiViT's PI-resize, proposed there for patch embeddings. The minimum is 0 for any patches, because a small
+    patch determines its upscaling. In a convolution, however, a window of the upscaled image also reads up to one small
+    pixel beyond the k'. "pinv" assumes that such a pixel equals its neighbor inside, the best linear guess for an
+    image whose rows and columns are first-order Markov with a correlation near 1. ``fold_upscale`` includes those
+    pixels, in a larger kernel.
 
     Differentiable in ``weight``; half precision is computed in float32.
 
@@ -97,14 +101,13 @@ def resize_filter(weight: Tensor, kernel_size: int, *, method: str = "center") -
                   [9., 9., 9.],
                   [9., 9., 9.]]]])
     """
-    check_choice("method", method, ("center", "area", "pinv"))
+    check_choice("method", method, get_args(Method))
     check_positive("kernel_size", kernel_size)
     check_filter("resize_filter", weight)
     if kernel_size % 2 == 0:
         raise ArgumentError(f"kernel_size: expected an odd number, got {kernel_size}")
     before = weight.shape[-1]
     if method == "center":
-        return F.pad(
-            weight, [(kernel_size - before) // 2] * 4
-        )  # a negative margin crops; the result is a copy even at 0
-    return resample(weight, _overlaps(before, kernel_size) if method == "area" else _answers_alike(before, kernel_size))
+        return F.pad(weight, [(kernel_size - before) // 2] * 4)  # a negative margin crops; a copy even at 0
+    make_matrix = _area_matrix if method == "area" else _pinv_matrix
+    return resample(weight, make_matrix(before, kernel_size))

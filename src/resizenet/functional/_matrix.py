@@ -1,13 +1,16 @@
-"""Resizing along one axis as a matrix: the definition that the tensor code must agree with, and its exact form for exporters."""
+"""Resizing along one axis as a matrix: the definition that ``resize`` is tested against."""
 
 from __future__ import annotations
+
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from .._checks import check_choice, check_positive
 
-INTERPOLATIONS = ("nearest-exact", "bilinear", "bicubic")
+Interpolation = Literal["nearest-exact", "bilinear", "bicubic"]
+INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
 
 
 def _triangle(distance: Tensor) -> Tensor:
@@ -23,7 +26,7 @@ def _cubic(distance: Tensor, a: float) -> Tensor:
 
 
 def _antialiased(positions: Tensor, pixels: Tensor, length: Tensor, scale: Tensor, interpolation: str) -> Tensor:
-    """The kernel widened by the downscale factor, renormalised where it leaves the box (PIL's rule)."""
+    """The kernel widened by the downscale factor, renormalized where it leaves the box, as in PIL."""
     distance = (pixels[..., None, :] - positions[..., None]) / scale.clamp(min=1)[..., None, None]
     weights = _triangle(distance) if interpolation == "bilinear" else _cubic(distance, a=-0.5)  # a as in PIL
     inside = (pixels >= 0) & (pixels < length[..., None])
@@ -31,72 +34,89 @@ def _antialiased(positions: Tensor, pixels: Tensor, length: Tensor, scale: Tenso
     return weights / weights.sum(-1, keepdim=True)
 
 
-def _interpolating(positions: Tensor, interpolation: str) -> tuple[Tensor, Tensor]:
-    """The pixels that each position reads (..., out, taps) and their weights, with the kernel at unit width."""
+def _neighbors(positions: Tensor, interpolation: str) -> tuple[Tensor, Tensor]:
+    """The pixels around each position, (..., out, taps), and the weights of the kernel at unit width."""
     reach = 1 if interpolation == "bilinear" else 2
-    taps = positions.floor()[..., None] + torch.arange(
-        1 - reach, reach + 1, dtype=positions.dtype, device=positions.device
-    )
-    distance = taps - positions[..., None]
+    taps = torch.arange(1 - reach, reach + 1, dtype=positions.dtype, device=positions.device)
+    pixels = positions.floor()[..., None] + taps
+    distance = pixels - positions[..., None]
     weights = _triangle(distance) if interpolation == "bilinear" else _cubic(distance, a=-0.75)  # a as in OpenCV
-    return taps.long(), weights
+    return pixels.long(), weights
+
+
+def _nearest(length: Tensor, out_size: int) -> Tensor:
+    """The pixel under the center of each output pixel, (..., out), in integers, so that ties are exact."""
+    centers = 2 * torch.arange(out_size, device=length.device) + 1  # in halves of an output pixel
+    return centers * length[..., None] // (2 * out_size)
 
 
 def box_matrix(
     start: Tensor, length: Tensor, in_size: int, out_size: int, *, interpolation: str, antialias: bool
 ) -> Tensor:
-    """The matrices that cut boxes out of one axis and resize them: float64 (..., out_size, in_size), whose rows sum to 1.
+    """The matrices that cut boxes out of one axis and resize them: float64, (..., out_size, in_size), rows sum to 1.
 
     Args:
-        start: (...), the first pixel of each box, int64.
-        length: (...), of each box in pixels, int64; no box leaves the axis.
-        in_size: length of the axis, in pixels.
-        out_size: length of each result, in pixels.
+        start: (...), int64, the first pixel of each box.
+        length: (...), int64, the length of each box in pixels; no box leaves the axis.
+        in_size: length of the axis in pixels.
+        out_size: length of each result in pixels.
         interpolation: "nearest-exact", "bilinear" or "bicubic".
         antialias: widen the kernel when a box shrinks.
     """
     device = start.device
     scale = length.double() / out_size
-    positions = (torch.arange(out_size, dtype=torch.float64, device=device) + 0.5) * scale[
-        ..., None
-    ] - 0.5  # pixels of the box under the output's centres
+    centers = torch.arange(out_size, dtype=torch.float64, device=device) + 0.5
+    positions = centers * scale[..., None] - 0.5  # of the output's centers, in pixels of the box
     if antialias and interpolation != "nearest-exact":
         pixels = torch.arange(in_size, device=device) - start[..., None]  # counted from the start of the box
         return _antialiased(positions, pixels, length, scale, interpolation)
     if interpolation == "nearest-exact":
-        centres = (
-            2 * torch.arange(out_size, device=device) + 1
-        )  # in halves of an output pixel, whole numbers: ties stay exact
-        taps = (centres * length[..., None] // (2 * out_size))[..., None]
-        weights = positions.new_ones(taps.shape)
+        pixels = _nearest(length, out_size)[..., None]
+        weights = positions.new_ones(pixels.shape)
     else:
-        taps, weights = _interpolating(positions, interpolation)
-    nearest = torch.minimum(taps.clamp(min=0), length[..., None, None] - 1)  # pixels beyond the border: OpenCV's rule
-    return weights.new_zeros(*positions.shape, in_size).scatter_add(-1, start[..., None, None] + nearest, weights)
+        pixels, weights = _neighbors(positions, interpolation)
+    # a pixel beyond the box's border is replaced by the border's, as in OpenCV
+    inside = torch.minimum(pixels.clamp(min=0), length[..., None, None] - 1)
+    return weights.new_zeros(*positions.shape, in_size).scatter_add(-1, start[..., None, None] + inside, weights)
+
+
+def apply_matrices(rows: Tensor, x: Tensor, columns: Tensor) -> Tensor:
+    """Resize (..., H, W) by matrices (..., h, H) and (..., w, W), in their dtype: ``rows @ x @ columns.mT``.
+
+    A result that reads a non-finite pixel is NaN. The others are computed without it, because 0 * NaN is NaN.
+    """
+    if not x.is_floating_point():
+        return rows @ (x.to(rows.dtype) @ columns.mT)
+    finite = x.isfinite()
+    reads = [(matrix != 0).to(matrix.dtype) for matrix in (rows, columns)]
+    num_non_finite = reads[0] @ ((~finite).to(rows.dtype) @ reads[1].mT)
+    out = rows @ (torch.where(finite, x, 0).to(rows.dtype) @ columns.mT)
+    return out.masked_fill(num_non_finite > 0, torch.nan)
 
 
 def resize_matrix(
     in_size: int,
     out_size: int,
     *,
-    interpolation: str = "bilinear",
+    interpolation: Interpolation = "bilinear",
     antialias: bool = True,
     dtype: torch.dtype | None = None,
     device: torch.device | str | None = None,
 ) -> Tensor:
     """The matrix that resizes one axis: ``resize(x, (h, w))`` is ``A_h @ x @ A_w.T``.
 
-    Convention: pixel centres at half-integers (``align_corners=False``). With ``antialias`` the kernel widens with the
-    downscale factor, as in PIL; bicubic then has a = -0.5, and a = -0.75 without. Of two pixels equally near, "nearest-exact" takes the
-    one to the right; torch's kernel, which ``resize`` calls, rounds in float32 and sometimes takes the other.
+    Convention: pixel centers are at half-integers (``align_corners=False``). With ``antialias`` the kernel is widened
+    by the downscale factor, as in PIL; bicubic then has a = -0.5, and a = -0.75 without. Of two equally near pixels
+    "nearest-exact" takes the right one; torch's kernel, which ``resize`` calls, rounds in float32 and sometimes takes
+    the left one.
 
     Args:
-        in_size: length of the axis before, in pixels.
-        out_size: length of the axis after, in pixels.
+        in_size: length of the axis before the resize, in pixels.
+        out_size: length of the axis after the resize, in pixels.
         interpolation: "nearest-exact", "bilinear" or "bicubic".
-        antialias: widen the kernel when the axis shrinks; has no meaning for "nearest-exact".
-        dtype: of the result, the default dtype unless given; the weights are computed in float64.
-        device: of the result.
+        antialias: widen the kernel when the axis shrinks; has no effect on "nearest-exact".
+        dtype: of the result, the default dtype if None; the weights are computed in float64.
+        device: of the result, the default device if None.
 
     Returns:
         (out_size, in_size); each row sums to 1.

@@ -18,7 +18,7 @@ def taps_of(in_size: int, out_size: int, *, antialias: bool) -> int:
     return math.ceil(2 * max(1.0, in_size / out_size)) if antialias else 2
 
 
-def objection_to_crops(
+def why_unsupported_crops(
     images: Tensor, size: tuple[int, int], dtype: torch.dtype, *, interpolation: str, antialias: bool
 ) -> str | None:
     """Why this call is not for the kernel, or None where it is.
@@ -38,13 +38,13 @@ def objection_to_crops(
         or torch.cuda.get_device_properties(images.device).major < 8
     ):
         return f"expected images on a CUDA device of compute capability 8.0 or more, got {images.device}"
-    return objection_to_shapes(images, size, dtype, interpolation=interpolation, antialias=antialias)
+    return why_unsupported_shapes(images, size, dtype, interpolation=interpolation, antialias=antialias)
 
 
-def objection_to_shapes(
+def why_unsupported_shapes(
     images: Tensor, size: tuple[int, int], dtype: torch.dtype, *, interpolation: str, antialias: bool
 ) -> str | None:
-    """``objection_to_crops`` without the device, which Triton's interpreter does not need."""
+    """``why_unsupported_crops`` without the device, which Triton's interpreter does not need."""
     if interpolation != "bilinear":
         return f"expected interpolation='bilinear', got {interpolation!r}"
     if images.dtype not in _DTYPES or dtype not in _DTYPES:
@@ -62,7 +62,7 @@ def objection_to_shapes(
     return None
 
 
-def crop_resize(
+def launch_crop_resize(
     images: Tensor,
     boxes: Tensor,
     size: tuple[int, int],
