@@ -26,6 +26,7 @@ NEEDS = {  # every room, and the rooms that it may import; __init__ and __main__
     "geometry": {"_errors", "_checks", "_sizes", "_tracing", "surgery"},
 }
 SHARED = {  # the private files that other rooms may import
+    "functional._interpolation",
     "functional._memory_format",
     "functional._resize",
     "surgery._families",

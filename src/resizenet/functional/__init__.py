@@ -3,8 +3,8 @@
 from ._crop_resize import crop_resize
 from ._filter import resize_filter
 from ._fold import fold_upscale
-from ._matrix import INTERPOLATIONS, resize_matrix
-from ._matrix import Interpolation as Interpolation  # for annotations
+from ._interpolation import INTERPOLATIONS
+from ._matrix import resize_matrix
 from ._resize import resize
 
 __all__ = ["INTERPOLATIONS", "crop_resize", "fold_upscale", "resize", "resize_filter", "resize_matrix"]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .._errors import ArgumentError, DtypeError, ShapeError
-from ._matrix import Interpolation
+from ._interpolation import Interpolation
 
 
 @dataclass(frozen=True)

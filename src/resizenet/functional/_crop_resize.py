@@ -12,7 +12,8 @@ from torch import Tensor
 from .._checks import check_choice
 from .._sizes import Size, parse_size
 from ._crop_plan import CropPlan, check_boxes, check_dtype, check_flip, make_affine
-from ._matrix import INTERPOLATIONS, Interpolation, apply_matrices, box_matrix
+from ._interpolation import INTERPOLATIONS, Interpolation
+from ._matrix import apply_matrices, box_matrix
 from ._memory_format import memory_format_of
 from ._resize import check_image, resize, result_dtype
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
 import torch
 from torch import Tensor
 
 from .._checks import check_choice, check_positive
-
-Interpolation = Literal["nearest-exact", "bilinear", "bicubic"]
-INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
+from ._interpolation import INTERPOLATIONS, Interpolation
 
 
 def _triangle(distance: Tensor) -> Tensor:

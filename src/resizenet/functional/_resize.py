@@ -9,7 +9,8 @@ from torch.nn import functional as F
 from .._checks import check_choice
 from .._errors import DtypeError, ShapeError
 from .._sizes import Size, parse_size
-from ._matrix import INTERPOLATIONS, Interpolation, apply_matrices, resize_matrix
+from ._interpolation import INTERPOLATIONS, Interpolation
+from ._matrix import apply_matrices, resize_matrix
 from ._memory_format import to_memory_format_of
 
 _DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
