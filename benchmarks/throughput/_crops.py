@@ -49,7 +49,7 @@ def draw(device: torch.device, batch: int, size: int, target: int, dtype: str, *
     """Random images, and boxes by the law of RandomResizedCrop."""
     torch.manual_seed(0)
     images = torch.randint(256, (batch, 3, size, size), dtype=torch.uint8)
-    boxes, flip, _ = BatchRandomResizedCrop(target, flip_probability=0.5).make_params(batch, size, size)
+    boxes, flip, _ = BatchRandomResizedCrop(target, flip_probability=0.5).draw(batch, size, size)
     return Crops(images.to(device), boxes, flip, target, DTYPES[dtype], antialias)
 
 

@@ -43,7 +43,7 @@ def theirs(x: Tensor, boxes: Tensor, flip: Tensor, size: tuple[int, int], interp
 @pytest.mark.parametrize("size", [(17, 19), (64, 50)], ids=str)
 def test_uint8_is_within_one_level_of_torchvision(size: tuple[int, int]) -> None:
     crop, x = BatchRandomResizedCrop(size, flip_probability=0.5), batch_of(16)
-    boxes, flip, _ = crop.make_params(16, 31, 43, generator=torch.Generator().manual_seed(3))
+    boxes, flip, _ = crop.draw(16, 31, 43, generator=torch.Generator().manual_seed(3))
     out = crop(x, generator=torch.Generator().manual_seed(3))
     assert out.dtype == torch.uint8
     assert (out.int() - theirs(x, boxes, flip, size).int()).abs().max() <= 1
@@ -54,7 +54,7 @@ def test_normalised_results_are_within_one_level_of_torchvision() -> None:
         BatchRandomResizedCrop((17, 19), flip_probability=0.5, mean=MEAN, std=STD, dtype=torch.float32),
         batch_of(16),
     )
-    boxes, flip, _ = crop.make_params(16, 31, 43, generator=torch.Generator().manual_seed(3))
+    boxes, flip, _ = crop.draw(16, 31, 43, generator=torch.Generator().manual_seed(3))
     expected = TF.normalize(TF.to_dtype(theirs(x, boxes, flip, (17, 19)), torch.float32, scale=True), MEAN, STD)
     out = crop(x, generator=torch.Generator().manual_seed(3))
     assert ((out - expected).abs().amax((0, 2, 3)) <= 1 / 255 / torch.tensor(STD) + 1e-6).all()
@@ -64,7 +64,7 @@ def test_normalised_results_are_within_one_level_of_torchvision() -> None:
 def test_floats_equal_torchvision(interpolation: str) -> None:
     crop, x = BatchRandomResizedCrop((17, 19), interpolation=interpolation), torch.rand(16, 3, 31, 43)
     torch.manual_seed(3)
-    boxes, flip, _ = crop.make_params(16, 31, 43)
+    boxes, flip, _ = crop.draw(16, 31, 43)
     torch.manual_seed(3)
     torch.testing.assert_close(crop(x), theirs(x, boxes, flip, (17, 19), interpolation), rtol=0, atol=1e-5)
 
@@ -93,7 +93,7 @@ def test_areas_ratios_and_places_are_distributed_as_torchvisions(law: str) -> No
             for params in (sampler.make_params(sample) for _ in range(DRAWS))
         ]
     )
-    ours = BatchRandomResizedCrop(8, scale=scale, ratio=ratio).make_params(DRAWS, height, width)[0].numpy()
+    ours = BatchRandomResizedCrop(8, scale=scale, ratio=ratio).draw(DRAWS, height, width)[0].numpy()
     features = {
         "area": lambda b: b[:, 2] * b[:, 3],
         "ratio": lambda b: b[:, 3] / b[:, 2],
@@ -122,7 +122,7 @@ def test_an_image_that_no_draw_fits_gets_torchvisions_centre_crop(
     size: tuple[int, int], ratio: tuple[float, float]
 ) -> None:
     crop = BatchRandomResizedCrop(8, scale=(1.0, 1.0), ratio=ratio)
-    boxes = crop.make_params(200, *size)[0]
+    boxes = crop.draw(200, *size)[0]
     expected = torch.tensor(expected_fallback(*size, ratio))
     assert (boxes == expected).all(1).float().mean() > (0.99 if size != (7, 7) else 0)
 
@@ -136,7 +136,7 @@ def test_an_image_that_no_draw_fits_gets_torchvisions_centre_crop(
 def test_boxes_are_inside_the_image(
     height: int, width: int, scale: tuple[float, float], ratio: tuple[float, float]
 ) -> None:
-    boxes, flip, _ = BatchRandomResizedCrop(8, scale=scale, ratio=ratio).make_params(17, height, width)
+    boxes, flip, _ = BatchRandomResizedCrop(8, scale=scale, ratio=ratio).draw(17, height, width)
     assert (boxes.dtype, flip.dtype) == (torch.int64, torch.bool)
     assert (boxes[:, :2] >= 0).all()
     assert (boxes[:, 2:] >= 1).all()
@@ -144,7 +144,7 @@ def test_boxes_are_inside_the_image(
 
 
 def test_every_place_has_the_same_chance() -> None:
-    boxes, _, _ = BatchRandomResizedCrop(8, scale=(0.25, 0.25), ratio=(1.0, 1.0)).make_params(
+    boxes, _, _ = BatchRandomResizedCrop(8, scale=(0.25, 0.25), ratio=(1.0, 1.0)).draw(
         DRAWS, 4, 4
     )  # 2 x 2, at three places down and across
     assert (boxes[:, 2:] == 2).all()
@@ -154,7 +154,7 @@ def test_every_place_has_the_same_chance() -> None:
 
 
 def test_each_image_has_its_own_crop_and_its_own_flip() -> None:
-    boxes, flip, _ = BatchRandomResizedCrop(8, flip_probability=0.3).make_params(DRAWS, 240, 320)
+    boxes, flip, _ = BatchRandomResizedCrop(8, flip_probability=0.3).draw(DRAWS, 240, 320)
     assert len({tuple(box) for box in boxes.tolist()}) > 0.99 * DRAWS
     assert abs(flip.float().mean() - 0.3) < 4 * (0.3 * 0.7 / DRAWS) ** 0.5
     assert abs(np.corrcoef(flip, boxes[:, 1])[0, 1]) < 4 / DRAWS**0.5
@@ -162,7 +162,7 @@ def test_each_image_has_its_own_crop_and_its_own_flip() -> None:
 
 @pytest.mark.parametrize(("probability", "expected"), [(0.0, 0), (1.0, 100)])
 def test_flips_never_or_always(probability: float, expected: int) -> None:
-    assert BatchRandomResizedCrop(8, flip_probability=probability).make_params(100, 24, 32)[1].sum() == expected
+    assert BatchRandomResizedCrop(8, flip_probability=probability).draw(100, 24, 32)[1].sum() == expected
 
 
 def test_draws_come_from_torchs_generator_or_the_one_that_is_given() -> None:
@@ -183,7 +183,7 @@ def test_draws_come_from_torchs_generator_or_the_one_that_is_given() -> None:
 
 def test_an_interpolation_is_drawn_for_each_batch() -> None:
     crop = BatchRandomResizedCrop(8, interpolation=("bilinear", "bicubic"))
-    assert {crop.make_params(1, 24, 32)[2] for _ in range(50)} == {"bilinear", "bicubic"}
+    assert {crop.draw(1, 24, 32)[2] for _ in range(50)} == {"bilinear", "bicubic"}
 
 
 # --- whatever a batch is made of
@@ -268,7 +268,7 @@ def test_targets_of_each_image_follow_its_crop() -> None:
         for _ in range(3)
     ]
     crop = BatchRandomResizedCrop((10, 30), flip_probability=0.5)
-    boxes, flip, _ = crop.make_params(3, 40, 20, generator=torch.Generator().manual_seed(11))
+    boxes, flip, _ = crop.draw(3, 40, 20, generator=torch.Generator().manual_seed(11))
     assert 0 < flip.sum() < 3
     _, targets_out = crop((x, targets), generator=torch.Generator().manual_seed(11))
     for (top, left, height, width), flipped, before, after in zip(
@@ -294,7 +294,7 @@ def test_masks_of_one_image_are_cropped_alike_in_batches_of_any_length(shape: tu
         (batch_of(batch, (40, 20)), [tv_tensors.Mask(mask) for mask in masks]),
         generator=torch.Generator().manual_seed(11),
     )
-    boxes, flip, _ = crop.make_params(batch, 40, 20, generator=torch.Generator().manual_seed(11))
+    boxes, flip, _ = crop.draw(batch, 40, 20, generator=torch.Generator().manual_seed(11))
     for (top, left, height, width), flipped, before, after in zip(
         boxes.tolist(), flip.tolist(), masks, out, strict=True
     ):
@@ -354,7 +354,11 @@ def test_cuda_batches_stay_there_and_have_the_draws_of_a_cpu() -> None:
         (ArgumentError, r"scale: expected \(low, high\) with 0 < low <= high <= 1, got \(0, 1\)", {"scale": (0, 1)}),
         (ArgumentError, r"scale: .* got \(0\.5, 1\.5\)", {"scale": (0.5, 1.5)}),
         (ArgumentError, r"ratio: .* got \(2, 1\)", {"ratio": (2, 1)}),
-        (ArgumentError, r"flip_probability: expected a share in \[0, 1\], got 2", {"flip_probability": 2}),
+        (
+            ArgumentError,
+            r"flip_probability: expected a number at least 0 and at most 1, got 2",
+            {"flip_probability": 2},
+        ),
         (UnknownNameError, "interpolation: expected one of", {"interpolation": "area"}),
     ],
 )

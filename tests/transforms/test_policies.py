@@ -472,9 +472,13 @@ def test_a_bad_dict_says_what_is_wrong_and_stays_as_it_was(
         (
             lambda: KeepRatioPolicy(7, scale_probability=1.5),
             ArgumentError,
-            "scale_probability: expected a share in [0, 1], got 1.5",
+            "scale_probability: expected a number at least 0 and at most 1, got 1.5",
         ),
-        (lambda: KeepRatioPolicy(7, crop_pct=0), ArgumentError, "crop_pct: expected a share in (0, 1], got 0"),
+        (
+            lambda: KeepRatioPolicy(7, crop_pct=0),
+            ArgumentError,
+            "crop_pct: expected a number above 0 and at most 1, got 0",
+        ),
         (
             lambda: KeepRatioPolicy(7, eval_size="7"),
             SizeError,
@@ -503,10 +507,14 @@ def test_a_bad_dict_says_what_is_wrong_and_stays_as_it_was(
         (
             lambda: suggest_eval_size(7, target_ratio=0),
             ArgumentError,
-            "target_ratio: expected a positive number, got 0",
+            "target_ratio: expected a number above 0, got 0",
         ),
         (lambda: suggest_eval_size(7, multiple=0), ArgumentError, "multiple: expected a positive int, got 0"),
-        (lambda: suggest_eval_size(7, crop_pct=2), ArgumentError, "crop_pct: expected a share in (0, 1], got 2"),
+        (
+            lambda: suggest_eval_size(7, crop_pct=2),
+            ArgumentError,
+            "crop_pct: expected a number above 0 and at most 1, got 2",
+        ),
         (lambda: StretchPolicy(7).simulate(0, 7), ArgumentError, "height: expected a positive int, got 0"),
         (lambda: StretchPolicy(7).simulate(7, 7, samples=0), ArgumentError, "samples: expected a positive int, got 0"),
         (

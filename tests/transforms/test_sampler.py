@@ -360,7 +360,7 @@ def test_a_policy_is_used_at_the_size_of_the_index() -> None:
         (
             lambda: MultiResolutionDataset([1], NativePolicy(7)),
             ArgumentError,
-            "MultiResolutionDataset: NativePolicy resizes nothing",
+            "MultiResolutionDataset: expected a policy that resizes, such as UpscalePolicy, got NativePolicy",
         ),
     ],
 )

@@ -154,7 +154,11 @@ def test_the_largest_size_is_that_of_the_largest_area() -> None:
     ("call", "error", "message"),
     [
         (lambda: Schedule.linear(0, 7), SizeError, "size: expected an int or (height, width), each at least 1, got 0"),
-        (lambda: Schedule.linear(7, 14, until=0), ArgumentError, "until: expected a progress in (0, 1], got 0"),
+        (
+            lambda: Schedule.linear(7, 14, until=0),
+            ArgumentError,
+            "until: expected a number above 0 and at most 1, got 0",
+        ),
         (
             lambda: Schedule.linear(16, 30, multiple=4),
             ArgumentError,
@@ -162,37 +166,53 @@ def test_the_largest_size_is_that_of_the_largest_area() -> None:
         ),
         (lambda: Schedule.linear(16, 32, multiple=0), ArgumentError, "multiple: expected a positive int, got 0"),
         (lambda: Schedule.step(16, 32, steps=1), ArgumentError, "steps: expected at least 2, got 1"),
-        (lambda: Schedule.step(16, 32, steps=2, until=2), ArgumentError, "until: expected a progress in (0, 1], got 2"),
+        (
+            lambda: Schedule.step(16, 32, steps=2, until=2),
+            ArgumentError,
+            "until: expected a number above 0 and at most 1, got 2",
+        ),
         (lambda: Schedule.stages({}), ArgumentError, "values: expected one for each size, got 0 for 0 sizes"),
         (
             lambda: Schedule.stages({0.5: 16}),
             ArgumentError,
-            "progress: expected values that start at 0 and rise, up to 1 at most, got (0.5,)",
+            "progress: expected values that rise from 0 to at most 1, got (0.5,)",
         ),
         (
             lambda: Schedule.stages({0: 16, 0.5: 32, 0.4: 48}),
             ArgumentError,
-            "progress: expected values that start at 0 and rise",
+            "progress: expected values that rise from 0 to at most 1, got (0, 0.5, 0.4)",
         ),
-        (lambda: Schedule.stages({0: 16, 1.5: 32}), ArgumentError, "up to 1 at most, got (0, 1.5)"),
+        (
+            lambda: Schedule.stages({0: 16, 1.5: 32}),
+            ArgumentError,
+            "progress: expected values that rise from 0 to at most 1, got (0, 1.5)",
+        ),
         (lambda: Schedule.cyclic(16, 32, cycles=0), ArgumentError, "cycles: expected a positive int, got 0"),
         (
             lambda: Schedule.mix({16: -1, 32: 2}),
             ArgumentError,
-            "weights: expected numbers that are not negative, and one above 0, got (-1, 2)",
+            "weights: expected numbers of at least 0, one of them above 0, got (-1, 2)",
         ),
         (
             lambda: Schedule.mix({16: 0}),
             ArgumentError,
-            "weights: expected numbers that are not negative, and one above 0, got (0,)",
+            "weights: expected numbers of at least 0, one of them above 0, got (0,)",
         ),
         (
             lambda: Schedule("lineal", (7,), (0,)),
             UnknownNameError,
             "rule: expected one of 'linear', 'hold', 'mix', got 'lineal'; did you mean 'linear'?",
         ),
-        (lambda: Schedule.linear(7, 9)(1.01), ArgumentError, "progress: expected a number in [0, 1], got 1.01"),
-        (lambda: Schedule.linear(7, 9)(float("nan")), ArgumentError, "progress: expected a number in [0, 1], got nan"),
+        (
+            lambda: Schedule.linear(7, 9)(1.01),
+            ArgumentError,
+            "progress: expected a number at least 0 and at most 1, got 1.01",
+        ),
+        (
+            lambda: Schedule.linear(7, 9)(float("nan")),
+            ArgumentError,
+            "progress: expected a number at least 0 and at most 1, got nan",
+        ),
     ],
 )
 def test_mistakes_say_what_was_expected(call: Callable[[], object], error: type[Exception], message: str) -> None:

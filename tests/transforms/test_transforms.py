@@ -532,7 +532,11 @@ def test_samples_that_cannot_be_sized_are_shape_errors(transform: v2.Transform) 
         (lambda: T.PadToSquare(fill=()), ArgumentError, "fill: expected a number, or one for each channel, got ()"),
         (lambda: T.PadToSquare(mask_fill=0.5), ArgumentError, "mask_fill: expected an int, got 0.5"),
         (lambda: T.PadToMultiple(0), SizeError, "multiple: expected an int or (height, width), each at least 1, got 0"),
-        (lambda: T.ResizeKeepRatio(7, longest=2), ArgumentError, "longest: expected a share in [0, 1], got 2"),
+        (
+            lambda: T.ResizeKeepRatio(7, longest=2),
+            ArgumentError,
+            "longest: expected a number at least 0 and at most 1, got 2",
+        ),
         (
             lambda: T.ResizeKeepRatio(7, scale=(1, 0.5)),
             ArgumentError,
@@ -546,7 +550,7 @@ def test_samples_that_cannot_be_sized_are_shape_errors(transform: v2.Transform) 
         (
             lambda: T.ResizeKeepRatio(7, scale_probability=-1),
             ArgumentError,
-            "scale_probability: expected a share in [0, 1], got -1",
+            "scale_probability: expected a number at least 0 and at most 1, got -1",
         ),
     ],
 )

@@ -1,11 +1,12 @@
 """torchvision v2 transforms, and policies that treat training and evaluation as one pair."""
 
+from ._dataset import MultiResolutionDataset
 from ._keep_ratio import ResizeKeepRatio
 from ._letterbox import Letterbox
 from ._pad import PadToMultiple, PadToSquare
-from ._sampler import MultiResolutionBatchSampler, MultiResolutionDataset
+from ._resize import FitWithin, ResizeToCover, Stretch
+from ._sampler import MultiResolutionBatchSampler
 from ._schedule import ResolutionSchedule
-from ._to_size import FitWithin, ResizeToCover, Stretch
 from .batch import BatchRandomResizedCrop, BatchResize
 from .policies import (
     BiTHyperRulePolicy,

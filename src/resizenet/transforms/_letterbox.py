@@ -1,8 +1,7 @@
-"""Letterboxing and the way back: the whole image inside a fixed size, the rest filled."""
+"""Letterboxing and its inverse: the whole image inside a fixed size, the rest filled."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from torchvision.transforms import v2
@@ -11,16 +10,18 @@ from torchvision.transforms.v2 import functional as F
 from .._checks import check_choice, check_positive
 from .._errors import ArgumentError, ShapeError
 from .._sizes import POSITIONS, Placement, Size, letterbox, parse_size
-from ._pad import Fill, pad_input, parse_fill, parse_mask_fill
-from ._resizing import ResizingTransform, draw_interpolation, first_interpolation, resize_input, sample_size
+from ._base import Interpolations, ResizingTransform, draw_interpolation, first_interpolation, sample_size
+from ._pad import Fill, Position, pad_input, parse_fill, parse_mask_fill
+from ._resize_input import resize_input
 
 
 class Letterbox(ResizingTransform):
-    """Resizes images, boxes, masks, keypoints and video, shape kept, until they fit inside ``size``, and pads the rest.
+    """Resizes images, boxes, masks, keypoints and video to fit inside ``size`` and pads the rest.
 
-    ``inverse`` takes what a model found back to the source image.
+    Keeps the aspect ratio. ``inverse`` maps what a model found back to the source image.
 
-    Convention: one side equals the target's and the other is rounded half up; the odd pixel of a centred image goes below or right.
+    Convention: one side equals the target's and the other is rounded half up; if a centered image has an odd number
+    of pixels to pad, the extra one goes below or to the right.
 
     Args:
         size: (height, width) in pixels, or one int for a square.
@@ -28,9 +29,10 @@ class Letterbox(ResizingTransform):
         mask_fill: label of the new pixels in masks.
         position: "center", "top_left", "top_right", "bottom_left" or "bottom_right".
         upscale: enlarge images that are smaller than ``size``; otherwise they are only padded.
-        stride: pad only until both sides are multiples of it, so that a stack of equal images wastes little; must divide ``size``.
-        interpolation: "nearest-exact", "bilinear" or "bicubic", for images, or a list of them to draw from for each sample; masks are
-            resized by nearest.
+        stride: pad only until both sides are multiples of it, so that batches of equal images have little padding;
+            must divide ``size``.
+        interpolation: "nearest-exact", "bilinear" or "bicubic", for images, or a list of them to draw from for each
+            sample; masks are resized by nearest.
         antialias: low-pass before shrinking.
 
     Raises:
@@ -56,10 +58,10 @@ class Letterbox(ResizingTransform):
         *,
         fill: Fill = 0,
         mask_fill: int = 0,
-        position: str = "center",
+        position: Position = "center",
         upscale: bool = False,
         stride: int | None = None,
-        interpolation: str | Sequence[str] = "bilinear",
+        interpolation: Interpolations = "bilinear",
         antialias: bool = True,
     ) -> None:
         super().__init__(size, interpolation=interpolation, antialias=antialias)
@@ -75,7 +77,7 @@ class Letterbox(ResizingTransform):
                 raise ArgumentError(f"stride: expected a divisor of both sides of {self.size}, got {stride}")
 
     def placement(self, height: int, width: int) -> Placement:
-        """Where an image of (height, width) ends up: its size after resizing, the canvas, and the padding."""
+        """Where an image of (height, width) goes: its size after resizing, the canvas, and the padding."""
         return letterbox(height, width, self.size, position=self.position, upscale=self.upscale, stride=self.stride)
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
@@ -90,11 +92,11 @@ class Letterbox(ResizingTransform):
         return pad_input(resized, placement, self.fill, self.mask_fill)
 
     def inverse(self, sample: Any, source_size: Size) -> Any:
-        """Boxes, keypoints, masks, images and video on the canvas, taken back to the image that was letterboxed.
+        """Map boxes, keypoints, masks, images and video on the canvas back to the image that was letterboxed.
 
-        Pixels in the padding are cut off and boxes end at the image's edge; a keypoint in the padding lands outside the image. Like every v2
-        transform it takes any nesting of dicts, lists and tuples and leaves the rest alone; plain tensors count as images, so wrap found boxes
-        in ``tv_tensors.BoundingBoxes``.
+        Pixels in the padding are cut off and boxes are clipped to the image; a keypoint in the padding lands outside
+        the image. Like every v2 transform it takes any nesting of dicts, lists and tuples and leaves other values
+        unchanged. Plain tensors count as images, so wrap found boxes in ``tv_tensors.BoundingBoxes``.
 
         Args:
             sample: on the canvas of this letterbox.
@@ -106,34 +108,28 @@ class Letterbox(ResizingTransform):
         Raises:
             ShapeError: the sample is not on the canvas that an image of ``source_size`` gets.
         """
-        source = parse_size(source_size, argument="source_size")
-        back = _Unletterbox(
-            self.placement(*source), source, first_interpolation(self.interpolation), antialias=self.antialias
-        )
-        return back(sample)
+        return _InverseLetterbox(self, parse_size(source_size, argument="source_size"))(sample)
 
 
-class _Unletterbox(v2.Transform):
-    """A crop of the content, and a resize to the source's size."""
+class _InverseLetterbox(v2.Transform):
+    """Crops to the content, then resizes to the size of the source."""
 
-    def __init__(self, placement: Placement, source: tuple[int, int], interpolation: str, *, antialias: bool) -> None:
+    def __init__(self, letterbox: Letterbox, source: tuple[int, int]) -> None:
         super().__init__()
-        self.placement = placement
+        self.letterbox = letterbox
         self.source = source
-        self.interpolation = interpolation
-        self.antialias = antialias
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        canvas = sample_size(self._get_name(), flat_inputs)
-        if canvas != self.placement.canvas:
-            raise ShapeError(
-                f"{self._get_name()}: expected a canvas of {self.placement.canvas} for a source of {self.source}, got {canvas}"
-            )
-        return {}
+        placement, canvas = self.letterbox.placement(*self.source), sample_size(self._get_name(), flat_inputs)
+        if canvas != placement.canvas:
+            expected = f"expected a canvas of {placement.canvas} for a source of {self.source}"
+            raise ShapeError(f"{self._get_name()}: {expected}, got {canvas}")
+        return {"placement": placement}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        content = F.crop(inpt, self.placement.top, self.placement.left, *self.placement.content)
-        return resize_input(content, self.source, self.interpolation, antialias=self.antialias)
+        placement, interpolation = params["placement"], first_interpolation(self.letterbox.interpolation)
+        content = F.crop(inpt, placement.top, placement.left, *placement.content)
+        return resize_input(content, self.source, interpolation, antialias=self.letterbox.antialias)
 
     def _get_name(self) -> str:
         return "Letterbox.inverse"

@@ -1,9 +1,9 @@
-"""Padding to a shape: the canvas grows, no pixel changes."""
+"""Padding to a square or to a multiple: the canvas grows, no pixel changes. Each is one line of size law."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from torchvision import tv_tensors
 from torchvision.transforms import v2
@@ -12,13 +12,14 @@ from torchvision.transforms.v2 import functional as F
 from .._checks import check_choice, is_sequence
 from .._errors import ArgumentError
 from .._sizes import POSITIONS, Placement, Size, parse_size, place, round_up_to_multiple
-from ._resizing import describe_arguments, sample_size
+from ._base import describe_arguments, sample_size
 
 Fill = float | Sequence[float]
+Position = Literal["center", "top_left", "top_right", "bottom_left", "bottom_right"]
 
 
 def parse_fill(fill: object) -> Fill:
-    """A number, or a tuple of one number for each channel; else ArgumentError."""
+    """Return a number, or a tuple of one number for each channel; otherwise raise ArgumentError."""
     values = tuple(fill) if is_sequence(fill) else (fill,)
     if not values or not all(isinstance(value, (int, float)) for value in values):
         raise ArgumentError(f"fill: expected a number, or one for each channel, got {fill!r}")
@@ -26,37 +27,37 @@ def parse_fill(fill: object) -> Fill:
 
 
 def parse_mask_fill(fill: object) -> int:
-    """A label; else ArgumentError."""
+    """Return a label; otherwise raise ArgumentError."""
     if not isinstance(fill, int):
         raise ArgumentError(f"mask_fill: expected an int, got {fill!r}")
     return fill
 
 
 def pad_input(inpt: Any, placement: Placement, fill: Fill, mask_fill: int) -> Any:
-    """One input of a sample on its canvas; the input itself if the canvas is no larger."""
+    """Pad one input of a sample to its canvas; return the input itself if the canvas is no larger."""
     if not any(placement.padding):
         return inpt
     return F.pad(inpt, placement.padding, fill=mask_fill if isinstance(inpt, tv_tensors.Mask) else fill)
 
 
 class PaddingTransform(v2.Transform):
-    """What the transforms that pad share: fills and a position. Subclasses say which canvas an image gets."""
+    """Base class with the fills and a position; a subclass says which canvas an image gets."""
 
-    def __init__(self, *, fill: Fill = 0, mask_fill: int = 0, position: str = "center") -> None:
+    def __init__(self, *, fill: Fill = 0, mask_fill: int = 0, position: Position = "center") -> None:
         super().__init__()
         check_choice("position", position, POSITIONS)
         self.fill = parse_fill(fill)
         self.mask_fill = parse_mask_fill(mask_fill)
         self.position = position
 
-    def _canvas(self, height: int, width: int) -> tuple[int, int]:
-        """(height, width) after padding; nowhere smaller than before."""
-        raise NotImplementedError(f"{type(self).__name__} must implement _canvas")
+    def _canvas_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return (height, width) after padding; neither is smaller than before."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _canvas_size")
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        """The placement on the canvas, from the size of the sample."""
+        """The placement on the canvas, computed from the size of the sample."""
         size = sample_size(self._get_name(), flat_inputs)
-        return {"placement": place(size, self._canvas(*size), self.position)}
+        return {"placement": place(size, self._canvas_size(*size), self.position)}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """One input of the sample, padded."""
@@ -73,7 +74,8 @@ class PadToSquare(PaddingTransform):
     Args:
         fill: value of the new pixels, in the image's own range, or one for each channel.
         mask_fill: label of the new pixels in masks.
-        position: "center", "top_left", "top_right", "bottom_left" or "bottom_right"; the odd pixel of a centred image goes below or right.
+        position: "center", "top_left", "top_right", "bottom_left" or "bottom_right"; if a centered image has an odd
+            number of pixels to pad, the extra one goes below or to the right.
 
     Raises:
         ArgumentError: a fill that is not a number.
@@ -86,18 +88,19 @@ class PadToSquare(PaddingTransform):
         torch.Size([3, 31, 31])
     """
 
-    def _canvas(self, height: int, width: int) -> tuple[int, int]:
+    def _canvas_size(self, height: int, width: int) -> tuple[int, int]:
         return max(height, width), max(height, width)
 
 
 class PadToMultiple(PaddingTransform):
-    """Pads images, boxes, masks, keypoints and video until each side is a multiple, as dense networks with a stride need it.
+    """Pads images, boxes, masks, keypoints and video until each side is a multiple, as many dense networks need.
 
     Args:
         multiple: of both sides, in pixels, or (of the height, of the width).
         fill: value of the new pixels, in the image's own range, or one for each channel.
         mask_fill: label of the new pixels in masks.
-        position: "top_left" (the padding goes below and right, and coordinates stay), "center", "top_right", "bottom_left" or "bottom_right".
+        position: "top_left" (pads below and to the right, so that coordinates do not change), "center", "top_right",
+            "bottom_left" or "bottom_right".
 
     Raises:
         SizeError: a multiple that is not positive or not whole.
@@ -111,9 +114,9 @@ class PadToMultiple(PaddingTransform):
         torch.Size([3, 64, 96])
     """
 
-    def __init__(self, multiple: Size, *, fill: Fill = 0, mask_fill: int = 0, position: str = "top_left") -> None:
+    def __init__(self, multiple: Size, *, fill: Fill = 0, mask_fill: int = 0, position: Position = "top_left") -> None:
         super().__init__(fill=fill, mask_fill=mask_fill, position=position)
         self.multiple = parse_size(multiple, argument="multiple")
 
-    def _canvas(self, height: int, width: int) -> tuple[int, int]:
+    def _canvas_size(self, height: int, width: int) -> tuple[int, int]:
         return round_up_to_multiple(height, self.multiple[0]), round_up_to_multiple(width, self.multiple[1])

@@ -1,24 +1,24 @@
-"""torchvision's random resized crop with our resize behind it: masks that lie under their images, and interpolations to draw from."""
+"""torchvision's random resized crop with this library's resize, so that masks stay under their images."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
 from .._sizes import Size, parse_size
-from ._resizing import describe_arguments, draw_interpolation, parse_interpolation, resize_input, sample_size
+from ._base import Interpolations, describe_arguments, draw_interpolation, parse_interpolation, sample_size
+from ._resize_input import resize_input
 
 
 class RandomResizedCrop(v2.RandomResizedCrop):
-    """``torchvision.transforms.v2.RandomResizedCrop``, with its draws, and with ``interpolation`` a name or a list of names to draw from."""
+    """``torchvision.transforms.v2.RandomResizedCrop`` with the same draws; ``interpolation`` may be a list of names."""
 
     _v1_transform_cls = None  # torchscript would silently get torchvision's v1 transform instead
 
     def __init__(
-        self, size: Size, *, scale: tuple[float, float], ratio: tuple[float, float], interpolation: str | Sequence[str]
+        self, size: Size, *, scale: tuple[float, float], ratio: tuple[float, float], interpolation: Interpolations
     ) -> None:
         super().__init__(parse_size(size), scale=scale, ratio=ratio)
         self.interpolation = parse_interpolation(interpolation)

@@ -7,10 +7,10 @@ import math
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
-from itertools import accumulate
-from typing import Any
+from itertools import accumulate, pairwise
+from typing import Any, Literal
 
-from .._checks import check_choice, check_positive
+from .._checks import check_choice, check_positive, parse_number
 from .._errors import ArgumentError
 from .._sizes import Size, nearest_multiple, parse_size
 
@@ -19,20 +19,22 @@ RULES = ("linear", "hold", "mix")
 
 @dataclass
 class ResolutionSchedule:
-    """Progress, from 0 to 1, to (height, width): the same on every rank and after every restart, for nothing is counted or drawn.
+    """Maps progress, from 0 to 1, to (height, width).
 
-    Make one with ``linear``, ``step``, ``stages``, ``cyclic`` or ``mix``; call it with the share of the training that is done.
+    It keeps no counter and no random state, so that every rank, and every restart, gets the same sizes. Make one with
+    ``linear``, ``step``, ``stages``, ``cyclic`` or ``mix``; call it with the share of the training that is done.
 
     Args:
-        rule: "linear" between the sizes at ``values``, "hold" the last of them, or "mix" them by weight.
+        rule: "linear" interpolates between the sizes at ``values``, "hold" keeps each until the next, "mix" draws one
+            by its weight.
         sizes: each (height, width) in pixels, or one int for a square.
         values: one for each size: the progress at which it is reached, rising from 0, or its weight in the mix.
-        multiple: both sides are multiples of it, the nearest, in pixels.
+        multiple: both sides are rounded to the nearest multiple of it, in pixels.
         seed: of the mix.
 
     Raises:
         SizeError: a size that is not positive or not whole.
-        ArgumentError: sizes that are not multiples, values that do not fit the sizes, or, in a call, progress outside [0, 1].
+        ArgumentError: sizes that are not multiples, values that do not fit the sizes; on progress outside [0, 1].
         UnknownNameError: an unknown rule.
 
     Example:
@@ -41,7 +43,7 @@ class ResolutionSchedule:
         [128, 160, 160, 192, 192, 224, 224, 224, 224, 224]
     """
 
-    rule: str
+    rule: Literal["linear", "hold", "mix"]
     sizes: tuple[tuple[int, int], ...]
     values: tuple[float, ...]
     _: KW_ONLY
@@ -55,13 +57,11 @@ class ResolutionSchedule:
         self.values = tuple(self.values)
         for size in self.sizes:
             if any(side % self.multiple for side in size):
-                raise ArgumentError(
-                    f"multiple: expected a divisor of both sides of every size, got {self.multiple} and {size}"
-                )
+                expected = "expected a divisor of both sides of every size"
+                raise ArgumentError(f"multiple: {expected}, got {self.multiple} and {size}")
         if not self.sizes or len(self.sizes) != len(self.values):
-            raise ArgumentError(
-                f"values: expected one for each size, got {len(self.values)} for {len(self.sizes)} sizes"
-            )
+            got = f"got {len(self.values)} for {len(self.sizes)} sizes"
+            raise ArgumentError(f"values: expected one for each size, {got}")
         if self.rule == "mix":
             self._check_weights()
         else:
@@ -69,19 +69,16 @@ class ResolutionSchedule:
 
     def _check_weights(self) -> None:
         if not all(0 <= weight < math.inf for weight in self.values) or not sum(self.values) > 0:
-            raise ArgumentError(f"weights: expected numbers that are not negative, and one above 0, got {self.values}")
+            raise ArgumentError(f"weights: expected numbers of at least 0, one of them above 0, got {self.values}")
 
     def _check_rising(self) -> None:
-        if self.values[0] != 0 or any(
-            not before <= after <= 1 for before, after in zip(self.values, self.values[1:], strict=False)
-        ):
-            raise ArgumentError(
-                f"progress: expected values that start at 0 and rise, up to 1 at most, got {self.values}"
-            )
+        rising = all(before <= after <= 1 for before, after in pairwise(self.values))
+        if self.values[0] != 0 or not rising:
+            raise ArgumentError(f"progress: expected values that rise from 0 to at most 1, got {self.values}")
 
     @classmethod
     def linear(cls, start: Size, end: Size, *, until: float = 1.0, multiple: int = 1) -> ResolutionSchedule:
-        """From ``start`` evenly to ``end``, which is reached at progress ``until`` and kept.
+        """Linear from ``start`` to ``end``, which is reached at progress ``until`` and kept.
 
         Args:
             start: (height, width) in pixels, or one int for a square.
@@ -89,12 +86,12 @@ class ResolutionSchedule:
             until: in (0, 1].
             multiple: both sides are the nearest multiple of it, in pixels.
         """
-        _check_progress("until", until)
+        until = parse_number("until", until, above=0, at_most=1)
         return cls("linear", (parse_size(start), parse_size(end)), (0.0, until), multiple=multiple)
 
     @classmethod
     def step(cls, start: Size, end: Size, *, steps: int, until: float = 1.0, multiple: int = 1) -> ResolutionSchedule:
-        """``steps`` sizes, evenly from ``start`` to ``end``, held equally long until ``until``, from where ``end`` stays.
+        """``steps`` equally spaced sizes from ``start`` to ``end``, held equally long until ``until``; then ``end``.
 
         Args:
             start: (height, width) in pixels, or one int for a square.
@@ -111,26 +108,24 @@ class ResolutionSchedule:
         check_positive("steps", steps)
         if steps < 2:
             raise ArgumentError(f"steps: expected at least 2, got {steps}")
-        _check_progress("until", until)
+        until = parse_number("until", until, above=0, at_most=1)
         ramp = cls.linear(start, end, multiple=multiple)
-        sizes, values = zip(
-            *((ramp(index / (steps - 1)), until * index / steps) for index in range(steps)), strict=True
-        )
-        return cls("hold", sizes, values, multiple=multiple)
+        sizes = tuple(ramp(index / (steps - 1)) for index in range(steps))
+        return cls("hold", sizes, tuple(until * index / steps for index in range(steps)), multiple=multiple)
 
-    @classmethod
+    @classmethod  # keys are Any because to a type checker a dict[int, int] is no Mapping[float, Size]
     def stages(cls, sizes: Mapping[Any, Size]) -> ResolutionSchedule:
-        """Each size from its progress on, as in ``{0: 128, 0.4: 160, 0.8: 224}``."""  # to type checkers a dict[int, int] is no Mapping[float, Size]
+        """Each size from its progress on, as in ``{0: 128, 0.4: 160, 0.8: 224}``."""
         return cls("hold", tuple(parse_size(size) for size in sizes.values()), tuple(sizes))
 
     @classmethod
     def cyclic(cls, low: Size, high: Size, *, cycles: int, multiple: int = 1) -> ResolutionSchedule:
-        """``cycles`` times evenly from ``low`` to ``high``, so that training ends with ``high``.
+        """``cycles`` times linear from ``low`` to ``high``, so that training ends with ``high``.
 
         Args:
             low: (height, width) in pixels, or one int for a square.
             high: (height, width) in pixels, or one int for a square.
-            cycles: how often.
+            cycles: number of rises.
             multiple: both sides are the nearest multiple of it, in pixels.
         """
         check_positive("cycles", cycles)
@@ -139,22 +134,22 @@ class ResolutionSchedule:
 
     @classmethod
     def mix(cls, sizes: Mapping[Any, float], *, seed: int = 0) -> ResolutionSchedule:
-        """A size at random at every progress, by its weight (Hoffer et al. 2019, "Mix & Match", section 4).
+        """A random size at every progress, drawn by its weight (Hoffer et al. 2019, "Mix & Match", section 4).
 
-        Equal progress gives equal sizes, on every rank and in every run with that seed.
+        Equal progress gives equal sizes, on every rank and in every run with the same seed.
 
         Args:
-            sizes: (height, width) in pixels, or one int for a square, to weight, as in ``{32: 0.3, 48: 0.2, 24: 0.3, 16: 0.2}``.
-            seed: another one gives other draws.
+            sizes: a dict from size, as (height, width) in pixels or one int for a square, to weight, such as
+                ``{32: 0.3, 48: 0.2, 24: 0.3, 16: 0.2}``.
+            seed: selects the sequence of draws.
         """
         return cls("mix", tuple(parse_size(size) for size in sizes), tuple(sizes.values()), seed=seed)
 
     def __call__(self, progress: float) -> tuple[int, int]:
         """(height, width) in pixels when ``progress``, from 0 to 1, of the training is done."""
-        if not 0 <= progress <= 1:
-            raise ArgumentError(f"progress: expected a number in [0, 1], got {progress!r}")
+        progress = parse_number("progress", progress, at_least=0, at_most=1)
         if self.rule == "mix":
-            return self._drawn(progress)
+            return self._draw(progress)
         last = bisect_right(self.values, progress) - 1
         if self.rule == "hold" or last + 1 == len(self.values):
             return self.sizes[last]
@@ -165,15 +160,15 @@ class ResolutionSchedule:
         )
         return height, width
 
-    def _drawn(self, progress: float) -> tuple[int, int]:
-        """By a number in [0, 1) that is a hash of the seed and the progress: torch's generators keep only 32 bits of a seed."""
-        digest = hashlib.blake2b(f"{self.seed} {float(progress)!r}".encode(), digest_size=6).digest()
+    def _draw(self, progress: float) -> tuple[int, int]:
+        """Draw with a hash of the seed and the progress: torch's generators keep only 32 bits of a seed."""
+        digest = hashlib.blake2b(f"{self.seed} {progress!r}".encode(), digest_size=6).digest()
         bounds = list(accumulate(self.values))
         return self.sizes[bisect_right(bounds, int.from_bytes(digest, "big") / 2**48 * bounds[-1])]
 
     @property
     def largest(self) -> tuple[int, int]:
-        """The one of ``sizes`` with the largest area, as (height, width)."""
+        """The (height, width) of the largest area among ``sizes``."""
         return max(self.sizes, key=math.prod)
 
     def state_dict(self) -> dict[str, Any]:
@@ -184,8 +179,3 @@ class ResolutionSchedule:
         """Become the schedule that ``state_dict`` described."""
         loaded = ResolutionSchedule(**state)
         vars(self).update(vars(loaded))
-
-
-def _check_progress(argument: str, value: float) -> None:
-    if not 0 < value <= 1:
-        raise ArgumentError(f"{argument}: expected a progress in (0, 1], got {value!r}")

@@ -1,17 +1,16 @@
-"""Resizing a collated batch on the device where it is: small uint8 images travel, large ones are made where they are used."""
+"""Resizing a collated batch on its own device, so that the small images are transferred and not the large ones."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
 from torchvision import tv_tensors
 
 from ..._sizes import Size, parse_size
-from .._passes import resize_batch
-from .._resizing import draw_interpolation, parse_interpolation
-from .._to_size import Stretch
+from .._base import Interpolations, describe_arguments, draw_interpolation, parse_interpolation
+from .._resize import Stretch
+from .._uint8_upscale import resize_batch
 
 
 def _is_batch_of_images(inpt: Any) -> bool:
@@ -19,7 +18,7 @@ def _is_batch_of_images(inpt: Any) -> bool:
 
 
 class _StretchBatch(Stretch):
-    """Of plain tensors only images, (B, C, H, W), may be meant: in a collated batch the labels are tensors too, and may come first."""
+    """``Stretch`` that takes only plain tensors (B, C, H, W) for images: labels are tensors too, and may come first."""
 
     _transformed_types = (tv_tensors.TVTensor, _is_batch_of_images)
 
@@ -28,25 +27,27 @@ class _StretchBatch(Stretch):
 
 
 class BatchResize(nn.Module):
-    """Resizes a collated batch to ``size``, on the device where it is, in its own dtype.
+    """Resizes a collated batch to ``size``, on its device and in its dtype.
 
-    A tensor (B, C, H, W) is resized as by ``functional.resize``, and compiles; a list of interpolations to draw from breaks the graph, and so does a
-    nested batch. In a dict, list or tuple the first such tensor is resized, and with it whatever is wrapped in ``tv_tensors``: masks (B, H, W), one
-    set of boxes or keypoints per image, video; labels and all else stay. ``default_collate`` unwraps masks, so wrap them again.
+    A tensor (B, C, H, W) is resized as by ``functional.resize``, and compiles; a list of interpolations to draw from,
+    or a nested batch, breaks the graph. In a dict, list or tuple the first such tensor is resized, and with it every
+    input that is wrapped in ``tv_tensors``: masks (B, H, W), one set of boxes or keypoints per image, video. Labels and
+    other values are not changed. ``default_collate`` unwraps masks, so wrap them again.
 
-    512 images of 32 px are 1.6 MB as uint8 and 308 MB as float32 at 224 px: resize after the transfer, not before it. On a CPU, uint8 is fastest in
-    ``channels_last``.
+    512 images of 32 px are 1.6 MB as uint8 and 308 MB as float32 at 224 px: resize after the transfer, not before it.
+    On a CPU, uint8 is fastest in ``channels_last``.
 
     Args:
         size: (height, width) in pixels, or one int for a square.
-        interpolation: "nearest-exact", "bilinear" or "bicubic", for images, or a list of them to draw from for each batch; masks are
-            resized by nearest.
+        interpolation: "nearest-exact", "bilinear" or "bicubic", for images, or a list of them to draw from for each
+            batch; masks are resized by nearest.
         antialias: low-pass before shrinking.
 
     Raises:
         SizeError: a size that is not positive or not whole.
         UnknownNameError: an unknown interpolation.
-        ShapeError: on a tensor that is not (B, C, H, W), or a batch without images, or whose images, masks and boxes have several sizes.
+        ShapeError: on a tensor that is not (B, C, H, W), or a batch without images, or whose images, masks and boxes
+            have several sizes.
         DtypeError: on a tensor that is neither floating point nor uint8.
 
     Example:
@@ -56,7 +57,7 @@ class BatchResize(nn.Module):
         (torch.Size([8, 3, 64, 64]), torch.uint8)
     """
 
-    def __init__(self, size: Size, *, interpolation: str | Sequence[str] = "bilinear", antialias: bool = True) -> None:
+    def __init__(self, size: Size, *, interpolation: Interpolations = "bilinear", antialias: bool = True) -> None:
         super().__init__()
         self.size = parse_size(size)
         self.interpolation = parse_interpolation(interpolation)
@@ -74,9 +75,9 @@ class BatchResize(nn.Module):
         """
         target = self.size if size is None else parse_size(size)
         if isinstance(batch, Tensor) and not isinstance(batch, tv_tensors.TVTensor):
-            return resize_batch(batch, target, draw_interpolation(self.interpolation), self.antialias)
+            return resize_batch(batch, target, draw_interpolation(self.interpolation), antialias=self.antialias)
         return _StretchBatch(target, interpolation=self.interpolation, antialias=self.antialias)(batch)
 
     def extra_repr(self) -> str:
         """The arguments."""
-        return f"size={self.size}, interpolation={self.interpolation!r}, antialias={self.antialias}"
+        return describe_arguments(self)

@@ -1,8 +1,8 @@
 """Resize policies: the transforms of training and of evaluation as one pair."""
 
 from ._base import ResizePolicy
-from ._crop import BiTHyperRulePolicy, KeepRatioPolicy, RandomResizedCropPolicy, suggest_eval_size
-from ._whole import LetterboxPolicy, NativePolicy, StretchPolicy, UpscalePolicy
+from ._crop import KeepRatioPolicy, RandomResizedCropPolicy, suggest_eval_size
+from ._whole import BiTHyperRulePolicy, LetterboxPolicy, NativePolicy, StretchPolicy, UpscalePolicy
 
 __all__ = [
     "BiTHyperRulePolicy",

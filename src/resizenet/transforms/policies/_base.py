@@ -1,11 +1,10 @@
-"""What every resize policy is: a pair of transforms that knows how far apart its two halves are."""
+"""The base class of the resize policies: a transform for training and one for evaluation that fit each other."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torchvision import tv_tensors
@@ -14,21 +13,22 @@ from torchvision.transforms import v2
 from ..._checks import check_choice, check_positive
 from ..._errors import ArgumentError
 from ..._sizes import Size, parse_size
-from .._resizing import first_interpolation
-from .._to_size import ResizeToCover
+from .._base import Interpolations, first_interpolation
+from .._resize import ResizeToCover
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-# Where describe() speaks up: pairs tuned by their authors lie within it (torchvision V2 0.934, timm at 288 px 0.911 and 0.959,
-# EfficientNetV2-S 0.907), the classic untuned pair, 0.809, does not.
-_FAR = 0.1
+# How far from 1 the ratio of apparent sizes may be before describe() warns. Pairs tuned by their authors are nearer
+# (torchvision V2 0.934, timm at 288 px 0.911 and 0.959, EfficientNetV2-S 0.907); the classic pair, 0.809, is not.
+_MAX_RATIO_ERROR = 0.1
 
 
 class ResizePolicy:
     """A pair of v2 transforms, for training and for evaluation, that fit each other.
 
-    Policies are frozen dataclasses with a ``size``: they compare, hash and print by their arguments, and ``to_dict`` and ``from_dict`` store them.
+    Policies are frozen dataclasses with a ``size``: they compare, hash and print by their arguments, and ``to_dict``
+    and ``from_dict`` store them.
     """
 
     size: Size
@@ -44,7 +44,7 @@ class ResizePolicy:
         return self.train_size
 
     def train(self) -> v2.Transform:
-        """The transform for training: changes the size only, so flips, colours and normalisation are yours to add."""
+        """The transform for training. It changes the size only; add flips, colors and normalization yourself."""
         raise NotImplementedError(f"{type(self).__name__} must implement train")
 
     def eval(self) -> v2.Transform:
@@ -52,22 +52,22 @@ class ResizePolicy:
         raise NotImplementedError(f"{type(self).__name__} must implement eval")
 
     def apparent_size_ratio(self) -> float:
-        """How large objects look in evaluation over how large they look in training, in the mean (Touvron et al. 2019, section 3)."""
+        """Mean size of objects in evaluation divided by that in training (Touvron et al. 2019, section 3)."""
         return 1.0
 
     def simulate(self, height: int, width: int, *, samples: int = 1000) -> float:
-        """``apparent_size_ratio`` of images of one size, measured by running both transforms on small boxes.
+        """Measure ``apparent_size_ratio`` for images of one size by running both transforms on small boxes.
 
-        Unlike the closed form it knows the shape of the image, and the crops that are drawn again because they do not fit: for the classic
-        recipe it finds 0.76 on square images, where the closed form has 0.81.
+        Unlike the closed form it accounts for the aspect ratio of the image, and for crops that are drawn again because
+        they do not fit: for the classic recipe it finds 0.76 on square images, where the closed form gives 0.81.
 
         Args:
             height: of the images, in pixels.
             width: of the images, in pixels.
-            samples: how many training draws to average.
+            samples: number of training draws to average.
 
         Returns:
-            The mean of evaluation's scale over training's, where a scale is the geometric mean of the vertical and the horizontal one.
+            The mean of evaluation's scale divided by training's, where a scale is the geometric mean over both axes.
 
         Raises:
             ArgumentError: a number that is not a positive int.
@@ -81,61 +81,66 @@ class ResizePolicy:
             check_positive(name, value)
         objects = _small_boxes(height, width)
         train, evaluate = self.train(), self.eval()
-        in_evaluation = _side(evaluate(objects))
-        with torch.random.fork_rng(devices=[]):  # to look at a policy must not change the training that follows
-            return sum(in_evaluation / _side(train(objects)) for _ in range(samples)) / samples
+        eval_side = _whole_box_side(evaluate(objects))
+        with torch.random.fork_rng(devices=[]):  # so that a simulation does not change the training that follows
+            return sum(eval_side / _whole_box_side(train(objects)) for _ in range(samples)) / samples
 
     def with_size(self, size: Size) -> Self:
-        """The same policy for another training size; all other arguments stay, but for an evaluation size that is the training size: it moves along.
+        """Return the same policy for another training size.
+
+        All other arguments stay, except an evaluation size that equals the training size: it changes with it.
 
         Example:
             >>> from resizenet.transforms import UpscalePolicy
             >>> UpscalePolicy(128, interpolation="bicubic").with_size(160)
             UpscalePolicy(size=(160, 160), interpolation='bicubic')
         """
-        return dataclasses.replace(self, **self._sizes_at(parse_size(size)))  # type: ignore[type-var]  # subclasses are dataclasses
+        changes = self._changes_for_size(parse_size(size))
+        return dataclasses.replace(self, **changes)  # type: ignore[type-var]  # subclasses are dataclasses
 
-    def _sizes_at(self, size: tuple[int, int]) -> dict[str, Any]:
-        """The arguments that depend on the training size, at another one."""
-        moves = self.eval_size == self.train_size and "eval_size" in vars(self)
-        return {"size": size, "eval_size": size} if moves else {"size": size}
+    def _changes_for_size(self, size: tuple[int, int]) -> dict[str, Any]:
+        """The arguments that depend on the training size, for another one."""
+        follows = self.eval_size == self.train_size and "eval_size" in vars(self)
+        return {"size": size, "eval_size": size} if follows else {"size": size}
 
     def describe(self) -> str:
-        """Both halves in words, how much larger or smaller objects look in evaluation, and a line with "!" when that is far.
+        """Describe both transforms, and how much larger or smaller objects look in evaluation, with "!" if by far.
 
         Example:
             >>> from resizenet.transforms import RandomResizedCropPolicy
             >>> print(RandomResizedCropPolicy(32, crop_pct=1.0).describe())
             RandomResizedCropPolicy
             train  32x32  8 to 100 % of the area, width / height 0.75 to 1.33, resized
-            eval   32x32  resized to cover 32x32, centre crop
+            eval   32x32  resized to cover 32x32, center crop
             ! objects look 29 % smaller in evaluation than in training; eval_size=45 evens it out
         """
-        words = self._words()
-        lines = [type(self).__name__]
-        for name, size, text in zip(("train", "eval "), (self.train_size, self.eval_size), words, strict=True):
-            lines.append(f"{name}  {size_text(size)}  {text}")
+        train, evaluation = self._summary()
         ratio = self.apparent_size_ratio()
-        change = f"objects look {abs(ratio - 1):.0%} {'smaller' if ratio < 1 else 'larger'} in evaluation than in training".replace(
-            "%", " %"
+        percent, direction = 100 * abs(ratio - 1), "smaller" if ratio < 1 else "larger"
+        difference = f"objects look {percent:.0f} % {direction} in evaluation than in training"
+        if percent > 100 * _MAX_RATIO_ERROR:
+            difference = f"! {difference}{self._hint()}"
+        elif f"{ratio:.2f}" == "1.00":
+            difference = "objects look equally large in both"
+        return (
+            f"{type(self).__name__}\n"
+            f"train  {format_size(self.train_size)}  {train}\n"
+            f"eval   {format_size(self.eval_size)}  {evaluation}\n"
+            f"{difference}"
         )
-        if abs(ratio - 1) > _FAR:
-            lines.append(f"! {change}{self._remedy()}")
-        else:
-            lines.append(change if f"{ratio:.2f}" != "1.00" else "objects look equally large in both")
-        return "\n".join(lines)
 
-    def _words(self) -> tuple[str, str]:
-        """What happens in training and in evaluation; the transforms themselves, unless a subclass knows better."""
-        return tuple(" ".join(repr(transform).split()) for transform in (self.train(), self.eval()))  # type: ignore[return-value]
+    def _summary(self) -> tuple[str, str]:
+        """What happens in training and in evaluation; unless a subclass says more, the transforms as they print."""
+        return _one_line(self.train()), _one_line(self.eval())
 
-    def _remedy(self) -> str:
+    def _hint(self) -> str:
         """What would bring the ratio to 1, as the end of a sentence."""
         return ""
 
     def to_dict(self) -> dict[str, Any]:
         """The policy's name and arguments as plain values."""
-        return {"policy": type(self).__name__, **dataclasses.asdict(self)}  # type: ignore[call-overload]  # subclasses are dataclasses
+        arguments = dataclasses.asdict(self)  # type: ignore[call-overload]  # subclasses are dataclasses
+        return {"policy": type(self).__name__, **arguments}
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> ResizePolicy:
@@ -159,50 +164,44 @@ class ResizePolicy:
             raise ArgumentError(f"{name}: {error}") from None
 
 
-class SizeOrNone:
-    """A policy's field that is given as a size, or as None for the training size, and read as (height, width)."""
-
-    @overload
-    def __get__(self, policy: None, owner: type) -> None: ...
-    @overload
-    def __get__(self, policy: ResizePolicy, owner: type) -> tuple[int, int]: ...
-    def __get__(self, policy: ResizePolicy | None, owner: type) -> tuple[int, int] | None:
-        return None if policy is None else vars(policy)["eval_size"]  # of the class: the default
-
-    def __set__(self, policy: ResizePolicy, size: Size | None) -> None:
-        vars(policy)["eval_size"] = policy.train_size if size is None else parse_size(size, argument="eval_size")
-
-
 def _all_subclasses(policy: type[ResizePolicy]) -> list[type[ResizePolicy]]:
     return [found for subclass in policy.__subclasses__() for found in (subclass, *_all_subclasses(subclass))]
 
 
-def freeze(policy: ResizePolicy, **values: object) -> None:
-    """Normalise arguments of a frozen dataclass, from ``__post_init__`` only."""
+def set_fields(policy: ResizePolicy, **values: object) -> None:
+    """Store normalized arguments in a frozen dataclass; for ``__post_init__`` only."""
     for name, value in values.items():
         object.__setattr__(policy, name, value)
 
 
-def cover_and_crop(covered: tuple[int, int], size: tuple[int, int], interpolation: str | Sequence[str]) -> v2.Transform:
-    """Resize to cover ``covered``, then the centre crop of ``size``: evaluation, as most recipes have it."""
-    return v2.Compose(
-        [ResizeToCover(covered, interpolation=first_interpolation(interpolation)), v2.CenterCrop(list(size))]
-    )
+def cover_and_crop(covered: tuple[int, int], size: tuple[int, int], interpolation: Interpolations) -> v2.Transform:
+    """Return the evaluation of most recipes: resize to cover ``covered``, then the center crop of ``size``."""
+    cover = ResizeToCover(covered, interpolation=first_interpolation(interpolation))
+    return v2.Compose([cover, v2.CenterCrop(list(size))])
 
 
-def size_text(size: tuple[int, int]) -> str:
-    """Height x width."""
-    return "x".join(map(str, size))
+def format_size(size: tuple[int, int]) -> str:
+    """Return "height x width"."""
+    return f"{size[0]}x{size[1]}"
+
+
+def side_ratio(after: tuple[int, int], before: tuple[int, int]) -> float:
+    """Return the geometric mean of the ratios of height and width."""
+    return math.sqrt(math.prod(after) / math.prod(before))
+
+
+def _one_line(transform: v2.Transform) -> str:
+    return " ".join(repr(transform).split())
 
 
 def _small_boxes(height: int, width: int) -> tv_tensors.BoundingBoxes:
-    """Boxes of one size down the diagonal, at least a hundred: a crop cuts off most, but some of each column and row stay whole."""
+    """At least a hundred boxes of one size along the diagonal: a crop cuts off most, but some remain whole."""
     count = 100 * math.ceil(max(height, width) / min(height, width))
     edges = torch.linspace(0, 1, count + 1, dtype=torch.float64)[:, None] * torch.tensor([width, height])
     return tv_tensors.BoundingBoxes(torch.cat([edges[:-1], edges[1:]], 1), format="XYXY", canvas_size=(height, width))
 
 
-def _side(boxes: tv_tensors.BoundingBoxes) -> float:
-    """The geometric mean of width and height of those that are whole, and so the largest, in pixels."""
+def _whole_box_side(boxes: tv_tensors.BoundingBoxes) -> float:
+    """The geometric mean of width and height, in pixels, of the boxes that are whole, and so the largest."""
     left, top, right, bottom = boxes.as_subclass(torch.Tensor).unbind(1)
     return math.sqrt((right - left).max() * (bottom - top).max())

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
+from typing import Any
 
 from torchvision.transforms import v2
 
 from ..._errors import ArgumentError
-from ..._sizes import Size, parse_size
+from ..._sizes import Size, parse_size, round_half_up
+from .._base import Interpolations, first_interpolation, parse_interpolation
 from .._letterbox import Letterbox
-from .._pad import Fill, parse_fill
-from .._resizing import first_interpolation, parse_interpolation
-from .._to_size import ResizeToCover, Stretch
-from ._base import ResizePolicy, cover_and_crop, freeze, size_text
+from .._pad import Fill, Position, parse_fill
+from .._resize import ResizeToCover, Stretch
+from ._base import ResizePolicy, cover_and_crop, format_size, set_fields, side_ratio
 
 
 @dataclass(frozen=True)
 class NativePolicy(ResizePolicy):
-    """Images stay as they are; in training they are padded with black and cropped at random (He et al. 2015, section 4.2).
+    """Images are padded with black and cropped at random in training (He et al. 2015, section 4.2), never resized.
 
-    Nothing is resized: images must have ``size`` already, and for those of another size ``with_size`` makes the policy that fits them.
+    Images must have ``size`` already; for images of another size, ``with_size`` makes the policy that fits them.
 
     Args:
         size: (height, width) of the images in pixels, or one int for a square.
@@ -39,29 +39,31 @@ class NativePolicy(ResizePolicy):
     def __post_init__(self) -> None:
         if not isinstance(self.padding, int) or self.padding < 0:
             raise ArgumentError(f"padding: expected a non-negative int, got {self.padding!r}")
-        freeze(self, size=parse_size(self.size))
+        set_fields(self, size=parse_size(self.size))
 
     def train(self) -> v2.Transform:
         """Pad, then a random crop of ``size``."""
         return v2.RandomCrop(self.train_size, padding=self.padding)
 
     def eval(self) -> v2.Transform:
-        """The identity, whatever the size of the image."""
+        """The identity, for images of any size."""
         return v2.Identity()
 
-    def _words(self) -> tuple[str, str]:
+    def _summary(self) -> tuple[str, str]:
         return f"padded by {self.padding} with black, random crop" if self.padding else "as it is", "as it is"
 
 
 @dataclass(frozen=True)
 class UpscalePolicy(ResizePolicy):
-    """Images are resized, shape kept, until they cover ``size``, and cropped to it: at random in training, in the centre in evaluation.
+    """Images are resized to cover ``size`` and cropped to it, at random in training and in the center in evaluation.
 
-    The usual way to feed small images to a network made for large ones; square images are only resized.
+    The usual way to feed small images to a network made for large ones. The aspect ratio is kept; square images are
+    only resized.
 
     Args:
         size: (height, width) in pixels, or one int for a square.
-        interpolation: "nearest-exact", "bilinear" or "bicubic", or a list of them to draw from in training; evaluation takes the first.
+        interpolation: "nearest-exact", "bilinear" or "bicubic", or a list of them to draw from in training, of which
+            evaluation takes the first.
 
     Example:
         >>> import torch
@@ -72,31 +74,32 @@ class UpscalePolicy(ResizePolicy):
 
     size: Size
     _: KW_ONLY
-    interpolation: str | Sequence[str] = "bilinear"
+    interpolation: Interpolations = "bilinear"
 
     def __post_init__(self) -> None:
-        freeze(self, size=parse_size(self.size), interpolation=parse_interpolation(self.interpolation))
+        set_fields(self, size=parse_size(self.size), interpolation=parse_interpolation(self.interpolation))
 
     def train(self) -> v2.Transform:
         """Resize to cover, then a random crop."""
         return v2.Compose([ResizeToCover(self.size, interpolation=self.interpolation), v2.RandomCrop(self.train_size)])
 
     def eval(self) -> v2.Transform:
-        """Resize to cover, then the centre crop."""
+        """Resize to cover, then the center crop."""
         return cover_and_crop(self.train_size, self.train_size, self.interpolation)
 
-    def _words(self) -> tuple[str, str]:
-        resized = f"resized to cover {size_text(self.train_size)}"
-        return f"{resized}, random crop", f"{resized}, centre crop"
+    def _summary(self) -> tuple[str, str]:
+        resized = f"resized to cover {format_size(self.train_size)}"
+        return f"{resized}, random crop", f"{resized}, center crop"
 
 
 @dataclass(frozen=True)
 class StretchPolicy(ResizePolicy):
-    """Images are resized to exactly ``size``, whatever becomes of their shape; the same in training and in evaluation.
+    """Images are resized to exactly ``size``, without keeping the aspect ratio; the same in training and evaluation.
 
     Args:
         size: (height, width) in pixels, or one int for a square.
-        interpolation: "nearest-exact", "bilinear" or "bicubic", or a list of them to draw from in training; evaluation takes the first.
+        interpolation: "nearest-exact", "bilinear" or "bicubic", or a list of them to draw from in training, of which
+            evaluation takes the first.
 
     Example:
         >>> import torch
@@ -106,10 +109,10 @@ class StretchPolicy(ResizePolicy):
 
     size: Size
     _: KW_ONLY
-    interpolation: str | Sequence[str] = "bilinear"
+    interpolation: Interpolations = "bilinear"
 
     def __post_init__(self) -> None:
-        freeze(self, size=parse_size(self.size), interpolation=parse_interpolation(self.interpolation))
+        set_fields(self, size=parse_size(self.size), interpolation=parse_interpolation(self.interpolation))
 
     def train(self) -> v2.Transform:
         """Resize to ``size``."""
@@ -119,13 +122,13 @@ class StretchPolicy(ResizePolicy):
         """Resize to ``size``."""
         return Stretch(self.size, interpolation=first_interpolation(self.interpolation))
 
-    def _words(self) -> tuple[str, str]:
-        return "resized, shape given up", "resized, shape given up"
+    def _summary(self) -> tuple[str, str]:
+        return "resized, aspect ratio not kept", "resized, aspect ratio not kept"
 
 
 @dataclass(frozen=True)
 class LetterboxPolicy(ResizePolicy):
-    """The whole image, shape kept, inside ``size``, and the rest filled; the same in training and in evaluation.
+    """The whole image inside ``size``, aspect ratio kept, and the rest filled; the same in training and evaluation.
 
     Args:
         size: (height, width) in pixels, or one int for a square.
@@ -133,7 +136,8 @@ class LetterboxPolicy(ResizePolicy):
         mask_fill: label of the new pixels in masks.
         position: "center", "top_left", "top_right", "bottom_left" or "bottom_right".
         upscale: enlarge images that are smaller than ``size``; otherwise they are only padded.
-        interpolation: "nearest-exact", "bilinear" or "bicubic", or a list of them to draw from in training; evaluation takes the first.
+        interpolation: "nearest-exact", "bilinear" or "bicubic", or a list of them to draw from in training, of which
+            evaluation takes the first.
 
     Example:
         >>> import torch
@@ -145,31 +149,98 @@ class LetterboxPolicy(ResizePolicy):
     _: KW_ONLY
     fill: Fill = 0
     mask_fill: int = 0
-    position: str = "center"
+    position: Position = "center"
     upscale: bool = False
-    interpolation: str | Sequence[str] = "bilinear"
+    interpolation: Interpolations = "bilinear"
 
     def __post_init__(self) -> None:
-        freeze(
+        set_fields(
             self,
             size=parse_size(self.size),
             fill=parse_fill(self.fill),
             interpolation=parse_interpolation(self.interpolation),
         )
-        self.train()  # which checks the rest
+        self.train()  # checks the other arguments
 
     def train(self) -> v2.Transform:
         """The letterbox."""
         return self._letterbox(self.interpolation)
 
     def eval(self) -> v2.Transform:
-        """The letterbox; its ``inverse`` takes boxes back to the source image."""
+        """The letterbox; its ``inverse`` maps boxes back to the source image."""
         return self._letterbox(first_interpolation(self.interpolation))
 
-    def _letterbox(self, interpolation: str | Sequence[str]) -> Letterbox:
-        fills = {"fill": self.fill, "mask_fill": self.mask_fill}
-        return Letterbox(self.size, **fills, position=self.position, upscale=self.upscale, interpolation=interpolation)  # type: ignore[arg-type]
+    def _letterbox(self, interpolation: Interpolations) -> Letterbox:
+        return Letterbox(
+            self.size,
+            fill=self.fill,
+            mask_fill=self.mask_fill,
+            position=self.position,
+            upscale=self.upscale,
+            interpolation=interpolation,
+        )
 
-    def _words(self) -> tuple[str, str]:
-        words = f"{'resized' if self.upscale else 'shrunk if it must be'} to fit inside, the rest filled"
-        return words, words
+    def _summary(self) -> tuple[str, str]:
+        summary = f"{'resized' if self.upscale else 'shrunk if needed'} to fit inside, the rest filled"
+        return summary, summary
+
+
+@dataclass(frozen=True)
+class BiTHyperRulePolicy(ResizePolicy):
+    """Images are stretched to ``resize_size`` and cropped at random to ``size``; in evaluation stretched to ``size``.
+
+    After Kolesnikov et al. 2019, "Big Transfer", section 3.3; ``for_image`` applies the rule. Objects look
+    ``size / resize_size`` times as large in evaluation: 20 % smaller for small images.
+
+    Args:
+        size: (height, width) of training and evaluation images in pixels, or one int for a square.
+        resize_size: (height, width) before the training crop, neither smaller than in ``size``.
+        interpolation: "nearest-exact", "bilinear" or "bicubic", or a list of them to draw from in training, of which
+            evaluation takes the first.
+
+    Example:
+        >>> BiTHyperRulePolicy.for_image(32, 32)
+        BiTHyperRulePolicy(size=(128, 128), resize_size=(160, 160), interpolation='bilinear')
+    """
+
+    size: Size
+    resize_size: Size
+    _: KW_ONLY
+    interpolation: Interpolations = "bilinear"
+
+    def __post_init__(self) -> None:
+        size, resize_size = parse_size(self.size), parse_size(self.resize_size, argument="resize_size")
+        if resize_size[0] < size[0] or resize_size[1] < size[1]:
+            raise ArgumentError(f"resize_size: expected at least {size}, the size of the crop, got {resize_size}")
+        set_fields(self, size=size, resize_size=resize_size, interpolation=parse_interpolation(self.interpolation))
+
+    @classmethod
+    def for_image(cls, height: int, width: int) -> BiTHyperRulePolicy:
+        """160 -> 128 px for images of an area below 96x96, else 512 -> 480 px.
+
+        The rule of ``bit_hyperrule.get_resolution`` in the authors' code.
+        """
+        parse_size((height, width))
+        resize_size, size = (160, 128) if height * width < 96 * 96 else (512, 480)
+        return cls(size, resize_size)
+
+    def train(self) -> v2.Transform:
+        """Stretch to ``resize_size``, then a random crop."""
+        return v2.Compose([Stretch(self.resize_size, interpolation=self.interpolation), v2.RandomCrop(self.train_size)])
+
+    def eval(self) -> v2.Transform:
+        """Stretch to ``size``."""
+        return Stretch(self.size, interpolation=first_interpolation(self.interpolation))
+
+    def _changes_for_size(self, size: tuple[int, int]) -> dict[str, Any]:
+        """Scale the resize with the crop, so that objects keep their size."""
+        before = zip(parse_size(self.resize_size), size, self.train_size, strict=True)
+        return {"size": size, "resize_size": tuple(round_half_up(side * new / old) for side, new, old in before)}
+
+    def apparent_size_ratio(self) -> float:
+        """K_eval / K_train of the two resizes, exact for every image."""
+        return side_ratio(self.train_size, parse_size(self.resize_size))
+
+    def _summary(self) -> tuple[str, str]:
+        resized = format_size(parse_size(self.resize_size))
+        return f"resized to {resized}, aspect ratio not kept, random crop", "resized, aspect ratio not kept"

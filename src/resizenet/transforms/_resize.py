@@ -1,21 +1,21 @@
-"""Resizing to a size: exactly, with the shape given up, or, with the shape kept, around it or inside it."""
+"""Resizing to a size: exactly, until it is covered, or until the image fits inside it. Each is one line of size law."""
 
 from __future__ import annotations
 
 from .._sizes import cover_size, fit_size
-from ._resizing import ResizingTransform
+from ._base import ResizingTransform
 
 
 class Stretch(ResizingTransform):
-    """Resizes images, boxes, masks, keypoints and video to exactly ``size``, whatever becomes of their shape.
+    """Resizes images, boxes, masks, keypoints and video to exactly ``size``; the aspect ratio is not kept.
 
-    torchvision's ``Resize((height, width))`` with its faults mended: masks lie under their images to the pixel, whole-numbered boxes are
-    rounded rather than truncated, results one pixel wide are right, and the interpolation may be drawn.
+    torchvision's ``Resize((height, width))`` without its faults: masks lie under their images to the pixel, integer
+    boxes are rounded rather than truncated, results one pixel wide are right, and the interpolation may be drawn.
 
     Args:
         size: (height, width) in pixels, or one int for a square.
-        interpolation: "nearest-exact", "bilinear" or "bicubic", for images, or a list of them to draw from for each sample; masks are
-            resized by nearest.
+        interpolation: "nearest-exact", "bilinear" or "bicubic", for images, or a list of them to draw from for each
+            sample; masks are resized by nearest.
         antialias: low-pass before shrinking.
 
     Raises:
@@ -29,14 +29,15 @@ class Stretch(ResizingTransform):
         torch.Size([3, 5, 7])
     """
 
-    def _resized(self, height: int, width: int) -> tuple[int, int]:
+    def _output_size(self, height: int, width: int) -> tuple[int, int]:
         return self.size
 
 
 class ResizeToCover(ResizingTransform):
-    """Resizes images, boxes, masks, keypoints and video, shape kept, to the smallest size that covers ``size``.
+    """Resizes images, boxes, masks, keypoints and video to the smallest size that covers ``size``.
 
-    For a square ``size`` this sets the shorter side. Arguments and errors are those of ``Stretch``.
+    Keeps the aspect ratio; for a square ``size`` this sets the shorter side. Arguments and errors are those of
+    ``Stretch``.
 
     Convention: the longer side is rounded half up and covers the target; torchvision's ``Resize(size)`` floors it.
 
@@ -47,14 +48,14 @@ class ResizeToCover(ResizingTransform):
         torch.Size([3, 10, 16])
     """
 
-    def _resized(self, height: int, width: int) -> tuple[int, int]:
+    def _output_size(self, height: int, width: int) -> tuple[int, int]:
         return cover_size(height, width, self.size)
 
 
 class FitWithin(ResizingTransform):
-    """Shrinks images, boxes, masks, keypoints and video, shape kept, until they fit inside ``size``; never enlarges.
+    """Shrinks images, boxes, masks, keypoints and video until they fit inside ``size``; keeps the aspect ratio.
 
-    Arguments and errors are those of ``Stretch``.
+    Never enlarges. Arguments and errors are those of ``Stretch``.
 
     Convention: one side equals the target's and the other is rounded half up, never below 1.
 
@@ -64,5 +65,5 @@ class FitWithin(ResizingTransform):
         (torch.Size([3, 75, 100]), torch.Size([3, 32, 32]))
     """
 
-    def _resized(self, height: int, width: int) -> tuple[int, int]:
+    def _output_size(self, height: int, width: int) -> tuple[int, int]:
         return fit_size(height, width, self.size, enlarge=False)

@@ -1,0 +1,84 @@
+"""What the transforms share: the sample's size, the interpolation argument, and the base class for resizing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch
+from torch import nn
+from torchvision.transforms import v2
+
+from .._checks import check_choice, is_sequence
+from .._errors import ArgumentError, ShapeError
+from .._sizes import Size, parse_size
+from ..functional import INTERPOLATIONS
+from ..functional._interpolation import Interpolation
+from ._resize_input import resize_input
+
+Interpolations = Interpolation | Sequence[Interpolation]
+"""One name, or the names to draw from."""
+
+
+def parse_interpolation(interpolation: object) -> Interpolation | tuple[Interpolation, ...]:
+    """Return the name, or the names to draw from as a tuple; raise UnknownNameError, or ArgumentError if empty."""
+    names = tuple(interpolation) if is_sequence(interpolation) else (interpolation,)
+    if not names:
+        raise ArgumentError("interpolation: expected a name or a list of names to draw from, got an empty list")
+    for name in names:
+        check_choice("interpolation", name, INTERPOLATIONS)
+    return cast("Interpolation | tuple[Interpolation, ...]", names if is_sequence(interpolation) else names[0])
+
+
+def first_interpolation(interpolation: Interpolations) -> Interpolation:
+    """Return the only name or the first, which is what evaluation uses."""
+    return interpolation if isinstance(interpolation, str) else interpolation[0]
+
+
+def draw_interpolation(interpolation: Interpolations) -> Interpolation:
+    """Return the only name, or one drawn with equal probability."""
+    if isinstance(interpolation, str):
+        return interpolation
+    return interpolation[int(torch.randint(len(interpolation), ()))]
+
+
+def sample_size(name: str, flat_inputs: list[Any]) -> tuple[int, int]:
+    """Return the (height, width) of the inputs that have one; raise ShapeError if none has, or if they differ."""
+    try:
+        height, width = v2.query_size(flat_inputs)
+    except (TypeError, ValueError) as error:
+        raise ShapeError(f"{name}: expected a sample with images, masks and boxes of one size: {error}") from None
+    return height, width
+
+
+def describe_arguments(module: nn.Module) -> str:
+    """Return a module's public attributes in the form in which its constructor takes them."""
+    arguments = {name: value for name, value in vars(module).items() if not name.startswith("_")}
+    return ", ".join(f"{name}={value!r}" for name, value in arguments.items() if name != "training")
+
+
+class ResizingTransform(v2.Transform):
+    """Base class with a size, an interpolation and antialias; a subclass says which size an image gets."""
+
+    def __init__(self, size: Size, *, interpolation: Interpolations = "bilinear", antialias: bool = True) -> None:
+        super().__init__()
+        self.size = parse_size(size)
+        self.interpolation = parse_interpolation(interpolation)
+        self.antialias = antialias
+
+    def _output_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the new (height, width) of a sample of size (height, width); may draw."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _output_size")
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """The new size, computed from the size of the sample, and the interpolation, drawn if there are several."""
+        size = self._output_size(*sample_size(self._get_name(), flat_inputs))
+        return {"size": size, "interpolation": draw_interpolation(self.interpolation)}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """One input of the sample, resized."""
+        return resize_input(inpt, params["size"], params["interpolation"], antialias=self.antialias)
+
+    def extra_repr(self) -> str:
+        """The arguments."""
+        return describe_arguments(self)

@@ -1,0 +1,65 @@
+"""The dataset to go with ``MultiResolutionBatchSampler``: each index says which sample, and at which size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch.utils.data import Dataset
+
+from .._errors import ArgumentError
+from .policies._base import ResizePolicy
+from .policies._whole import NativePolicy
+
+Index = tuple[int, tuple[int, int]]
+"""A sample's number, and the (height, width) at which it is loaded."""
+
+
+class MultiResolutionDataset(Dataset[Any]):
+    """Takes the indices of ``MultiResolutionBatchSampler`` and returns each sample at the size in its index.
+
+    Args:
+        dataset: with samples that v2 transforms take, such as (image, label).
+        transform: a policy that resizes, whose training transform is used at the size in the index, or a function
+            from (height, width) to a transform. Spawned worker processes need a picklable one, as policies are.
+
+    Raises:
+        ArgumentError: a policy that does not resize; on an index without a size.
+
+    Example:
+        >>> import torch
+        >>> from resizenet.transforms import UpscalePolicy
+        >>> dataset = MultiResolutionDataset([(torch.zeros(3, 20, 30), 7)], UpscalePolicy(32))
+        >>> image, label = dataset[0, (24, 24)]
+        >>> image.shape
+        torch.Size([3, 24, 24])
+    """
+
+    def __init__(
+        self, dataset: Any, transform: ResizePolicy | Callable[[tuple[int, int]], Callable[[Any], Any]]
+    ) -> None:
+        if isinstance(transform, NativePolicy):
+            raise ArgumentError(
+                "MultiResolutionDataset: expected a policy that resizes, such as UpscalePolicy, got NativePolicy, "
+                "which would crop at every other size"
+            )
+        self.dataset = dataset
+        self.transform = transform
+        self._transforms: dict[tuple[int, int], Callable[[Any], Any]] = {}
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: Index) -> Any:
+        if not isinstance(index, tuple):
+            expected = "expected (number, (height, width)), as MultiResolutionBatchSampler gives"
+            raise ArgumentError(f"MultiResolutionDataset: {expected}, got {index!r}")
+        number, size = index
+        if size not in self._transforms:
+            self._transforms[size] = self._make_transform(size)
+        return self._transforms[size](self.dataset[number])
+
+    def _make_transform(self, size: tuple[int, int]) -> Callable[[Any], Any]:
+        if isinstance(self.transform, ResizePolicy):
+            return self.transform.with_size(size).train()  # type: ignore[no-any-return]  # v2.Transform is untyped
+        return self.transform(size)

@@ -1,0 +1,86 @@
+"""Resizing one input of a sample, of any kind, without the faults of torchvision's kernels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.v2 import functional as F
+
+from ..functional import resize
+from ..functional._interpolation import Interpolation
+from ._uint8_upscale import resize_batch
+
+COORDINATES = tuple(
+    getattr(tv_tensors, name) for name in ("BoundingBoxes", "KeyPoints") if hasattr(tv_tensors, name)
+)  # KeyPoints came with torchvision 0.23
+
+
+def resize_input(inpt: Any, size: tuple[int, int], interpolation: Interpolation, *, antialias: bool = True) -> Any:
+    """Resize an image, video, mask, set of boxes or set of keypoints; return the input itself if it has that size.
+
+    - Tensors go through ``functional.resize``, integers as floats: torchvision's kernel gives wrong numbers for
+      results one pixel wide (torch 2.15, CPU), and wraps around where bicubic overshoots uint16.
+    - Masks take the label of the nearest pixel center, by index: torchvision shifts them by up to half a pixel
+      against the image (its "nearest" ignores the centers) and rounds integers beyond 2^24.
+    - Integer keypoints and corners of boxes are rounded half up; torchvision truncates them, and truncates the sides
+      of a box apart from its corners. A keypoint that indexes a pixel still does: the last row stays a row.
+    """
+    if tuple(F.get_size(inpt)) == size:
+        return inpt
+    if isinstance(inpt, tv_tensors.Mask):
+        return tv_tensors.wrap(_resize_mask(inpt.as_subclass(Tensor), size), like=inpt)
+    if isinstance(inpt, COORDINATES) and not inpt.is_floating_point():
+        return _resize_integer_coordinates(inpt, size)
+    if isinstance(inpt, Tensor) and not isinstance(inpt, COORDINATES):
+        return _resize_image(inpt, size, interpolation, antialias=antialias)
+    return F.resize(inpt, list(size), interpolation=InterpolationMode(interpolation), antialias=antialias)
+
+
+def _resize_integer_coordinates(coordinates: tv_tensors.TVTensor, size: tuple[int, int]) -> tv_tensors.TVTensor:
+    """Resize boxes by their corners, which then lie on whole pixels in every format, and keypoints directly."""
+    points, boxes = coordinates.to(torch.float64), isinstance(coordinates, tv_tensors.BoundingBoxes)
+    if boxes:
+        points = F.convert_bounding_box_format(points, new_format="XYXY")
+    after, before = (torch.tensor(canvas[::-1], device=points.device) for canvas in (size, coordinates.canvas_size))
+    pairs = points.as_subclass(Tensor).unflatten(-1, (-1, 2))  # (..., 2): x and y
+    rounded = (pairs * after / before + 0.5).floor()  # torchvision's float32 factors round some halves down
+    if not boxes:
+        rounded = torch.where((pairs >= 0) & (pairs < before), rounded.minimum(after - 1), rounded)
+    resized = tv_tensors.wrap(rounded.flatten(-2), like=points, canvas_size=size)
+    if boxes:
+        resized = F.convert_bounding_box_format(resized, new_format=coordinates.format)
+    return tv_tensors.wrap(resized.as_subclass(Tensor).add(0.5).floor().to(coordinates.dtype), like=resized)
+
+
+def _resize_image(image: Tensor, size: tuple[int, int], interpolation: Interpolation, *, antialias: bool) -> Tensor:
+    batch = image.as_subclass(Tensor).reshape(-1, *image.shape[-3:])
+    if batch.is_floating_point() or batch.dtype == torch.uint8:
+        out = resize_batch(batch, size, interpolation, antialias=antialias)
+    else:
+        exact = torch.float32 if batch.dtype.itemsize <= 2 else torch.float64
+        resized = resize(batch.to(exact), size, interpolation=interpolation, antialias=antialias)
+        out = _round_to_dtype(resized, batch.dtype)
+    out = out.reshape(*image.shape[:-2], *size)
+    return tv_tensors.wrap(out, like=image) if isinstance(image, tv_tensors.TVTensor) else out
+
+
+def _round_to_dtype(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Round, and clamp to the range of an integer dtype or bool."""
+    low, high = (0, 1) if dtype == torch.bool else (torch.iinfo(dtype).min, torch.iinfo(dtype).max)
+    return x.round().clamp(low, high).to(dtype)
+
+
+def _resize_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
+    rows, columns = (
+        _nearest_pixels(before, after, mask.device) for before, after in zip(mask.shape[-2:], size, strict=True)
+    )
+    return mask[..., rows[:, None], columns]
+
+
+def _nearest_pixels(before: int, after: int, device: torch.device) -> Tensor:
+    """For each new pixel, the old one that holds its center (``resize_matrix``'s rule for "nearest-exact")."""
+    return (2 * torch.arange(after, device=device) + 1) * before // (2 * after)
