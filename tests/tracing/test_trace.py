@@ -245,7 +245,7 @@ def test_a_scripted_module_is_refused() -> None:
         scripted = torch.jit.script(nn.Conv2d(3, 4, 3))
     with pytest.raises(
         rn.UnsupportedModelError,
-        match=r"^report: Sequential is or has a scripted module, .*; report the module that it was made from$",
+        match=r"^report: Sequential is or contains a scripted module, .*; report the module that was scripted$",
     ):
         rn.report(nn.Sequential(scripted), 32)
 

@@ -1,9 +1,26 @@
-"""What a model does to the feature map at an input size, computed on tensors without values."""
+"""What a model does to the feature map at an input size, computed on tensors without values.
 
+``trace`` runs a copy of the model (``skeleton``) and returns a ``Trace``. The other
+functions answer questions about it.
+"""
+
+from ._first_layers import FirstLayers, first_layers
 from ._skeleton import skeleton
 from ._stages import last_map, layers, stages
-from ._stem import Stem, stem_of
-from ._taps import dropped
+from ._table import Window
+from ._taps import dropped_lines
 from ._trace import Row, Trace, trace
 
-__all__ = ["Row", "Stem", "Trace", "dropped", "last_map", "layers", "skeleton", "stages", "stem_of", "trace"]
+__all__ = [
+    "FirstLayers",
+    "Row",
+    "Trace",
+    "Window",
+    "dropped_lines",
+    "first_layers",
+    "last_map",
+    "layers",
+    "skeleton",
+    "stages",
+    "trace",
+]

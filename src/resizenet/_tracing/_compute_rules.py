@@ -1,4 +1,8 @@
-"""What operations that sum over cells do to a layout: windows, reductions, norms, matrix products, attention."""
+"""What happens to the positions of a map when an operation computes with several of them.
+
+Windows (convolution, pooling) multiply the stride and widen the receptive field. Norms scale positions by statistics of
+the whole map. Reductions, attention and matrix products let a position see all others, or remove the map.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ._layout import Layout, Reach, Run
-from ._shape_rules import filled, lost, union
-from ._table import Known, Rule, Window
+from ._dims import AxisSpan
+from ._layout import Layout, Reach
+from ._shape_rules import union, untracked, with_defaults
+from ._table import LayoutTable, Rule, Window
 
 aten = torch.ops.aten
 
@@ -23,173 +28,164 @@ def _pair(value: int | Sequence[int]) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else (value[0], value[-1])
 
 
-def _slid(known: Known, x: Tensor, out: Tensor, weight: Tensor | None, *window: Any) -> Layout:
-    """``window``: kernel, stride, padding and dilation, each an int or a pair."""
+def _slide_window(table: LayoutTable, x: Tensor, out: Tensor, weight: Tensor | None, *window: Any) -> Layout:
+    """Record a 2-D window: kernel, stride, padding and dilation, each an int or a pair."""
     kernel, stride, padding, dilation = (_pair(value) for value in window)
     before, after = ((t.shape[-2], t.shape[-1]) for t in (x, out))
-    layout = known[x]
+    layout = table[x]
     margins = layout.margin(-2), layout.margin(-1)
-    known.windows.append(Window(known.module, weight, before, after, kernel, stride, padding, dilation, margins))
-    merges = weight is not None and (weight.shape[1] > 1 or not layout.axes([1]))
-    return layout.slide(list(zip(kernel, stride, padding, dilation, strict=True)), out.shape, merge_channels=merges)
-
-
-def _convolution(known: Known, args: Sequence[Any], out: Tensor) -> Layout:
-    x, weight, _, stride, padding, dilation, transposed, _, groups = args
-    layout = known.get(x)
-    if layout is None or (layout.axes([1]) and 1 < groups < x.shape[1]):  # groups of channels may hold different cells
-        return lost(known, args, out)
-    if transposed:
-        return _resampled(known, args, out)
-    if out.ndim == 4:
-        return _slid(known, x, out, weight, weight.shape[2:], stride, padding, dilation)
+    table.windows.append(Window(table.active[-1], weight, before, after, kernel, stride, padding, dilation, margins))
+    merge_channels = weight is not None and (weight.shape[1] > 1 or not layout.axes([1]))
     return layout.slide(
-        list(zip(weight.shape[2:], stride, padding, dilation, strict=True)), out.shape, merge_channels=True
+        list(zip(kernel, stride, padding, dilation, strict=True)), out.shape, merge_channels=merge_channels
     )
 
 
-def _max_pool(known: Known, args: Sequence[Any], out: Tensor) -> Layout:
-    x, kernel, stride, padding, dilation = filled(args, None, None, 0, 1)
-    return _slid(known, x, out, None, kernel, stride or kernel, padding, dilation)
+def _convolution(table: LayoutTable, args: Sequence[Any], out: Tensor) -> Layout:
+    """The stride is multiplied, and the field grows by the dilated kernel. A transposed convolution resamples."""
+    x, weight, _, stride, padding, dilation, transposed, _, groups = args
+    layout = table.get(x)
+    if layout is None or (layout.axes([1]) and 1 < groups < x.shape[1]):  # a group of channels may hold other positions
+        return untracked(table, args, out)
+    if transposed:
+        return _resample(table, args, out)
+    if out.ndim == 4:
+        return _slide_window(table, x, out, weight, weight.shape[2:], stride, padding, dilation)
+    windows = list(zip(weight.shape[2:], stride, padding, dilation, strict=True))
+    return layout.slide(windows, out.shape, merge_channels=True)
 
 
-def _avg_pool(known: Known, args: Sequence[Any], out: Tensor) -> Layout:
-    x, kernel, stride, padding = filled(args, None, None, 0)
-    return _slid(known, x, out, None, kernel, stride or kernel, padding, 1)
+def _max_pool(table: LayoutTable, args: Sequence[Any], out: Tensor) -> Layout:
+    x, kernel, stride, padding, dilation = with_defaults(args, None, None, 0, 1)
+    return _slide_window(table, x, out, None, kernel, stride or kernel, padding, dilation)
 
 
-def _adaptive_pool(known: Known, args: Sequence[Any], out: Tensor) -> Layout:
-    """Bins of equal size are a window; a map that becomes one cell is no longer a map."""
-    layout = known[args[0]]
+def _avg_pool(table: LayoutTable, args: Sequence[Any], out: Tensor) -> Layout:
+    x, kernel, stride, padding = with_defaults(args, None, None, 0)
+    return _slide_window(table, x, out, None, kernel, stride or kernel, padding, 1)
+
+
+def _adaptive_pool(table: LayoutTable, args: Sequence[Any], out: Tensor) -> Layout:
+    """Bins of equal size are a window. Pooled to one position, a map is no longer a map."""
+    layout = table[args[0]]
     (height, width), (rows, columns) = args[0].shape[-2:], out.shape[-2:]
     if (rows, columns) == (1, 1) != (height, width):
-        return layout.contract([out.ndim - 2, out.ndim - 1], keep=True)
+        return layout.reduce([out.ndim - 2, out.ndim - 1], keepdim=True)
     if height % rows or width % columns:
-        return _resampled(known, args, out)
+        return _resample(table, args, out)
     return layout.slide([(side, side, 0, 1) for side in (height // rows, width // columns)], out.shape)
 
 
-def _pixel_unshuffle(known: Known, args: Sequence[Any], out: Tensor) -> Layout:
+def _pixel_unshuffle(table: LayoutTable, args: Sequence[Any], out: Tensor) -> Layout:
+    """Blocks of positions become channels: the stride is multiplied by their side, and a position sees its block."""
     if out.ndim != 4:
-        return lost(known, args, out)
-    return known[args[0]].slide([(args[1], args[1], 0, 1)] * 2, out.shape, merge_channels=True)
+        return untracked(table, args, out)
+    return table[args[0]].slide([(args[1], args[1], 0, 1)] * 2, out.shape, merge_channels=True)
 
 
-def _resampled(known: Known, args: Sequence[Any], out: Tensor) -> Layout:
-    """A map of another size whose cells are not windows of one size and distance."""
-    layout = known[args[0]]
+def _resample(table: LayoutTable, args: Sequence[Any], out: Tensor) -> Layout:
+    """A map of another size whose positions see no regular windows: the stride and the field are unknown."""
+    layout = table[args[0]]
     if out.ndim == 4 and layout.map == tuple(args[0].shape[2:]):
         return Layout.image(out.shape, None, max(layout.reach, Reach.UNKNOWN))
-    return lost(known, args, out)
+    return untracked(table, args, out)
 
 
-# --- sums and norms
+# --- reductions and norms
 
 
-def _contract(layout: Layout, given: Any, out: Tensor) -> Layout:
+def _sum_over(layout: Layout, given: Any, out: Tensor) -> Layout:
+    """Sum over the given dimensions (an int, a list, or None and [] for all)."""
     rank = len(layout.dims)
     dims = range(rank) if given is None or given == [] else [given] if isinstance(given, int) else given
-    return layout.contract([d % rank for d in dims], keep=out.ndim == rank)
+    return layout.reduce([d % rank for d in dims], keepdim=out.ndim == rank)
 
 
-def _reduction(known: Known, args: Sequence[Any], out: Tensor) -> Layout:
-    return _contract(known[args[0]], args[1] if len(args) > 1 else None, out)
+def _reduction(table: LayoutTable, args: Sequence[Any], out: Tensor) -> Layout:
+    """A sum over positions sees what all of them see; over the whole map, it is no longer a map."""
+    return _sum_over(table[args[0]], args[1] if len(args) > 1 else None, out)
 
 
-def _vector_norm(known: Known, args: Sequence[Any], out: Tensor) -> Layout:
-    return _contract(known[args[0]], args[2] if len(args) > 2 else None, out)
+def _vector_norm(table: LayoutTable, args: Sequence[Any], out: Tensor) -> Layout:
+    return _sum_over(table[args[0]], args[2] if len(args) > 2 else None, out)
 
 
-def _mixing(known: Known, args: Sequence[Any], out: Tensor) -> Layout:
-    return known[args[0]].mix([args[1] % out.ndim])
+def _softmax(table: LayoutTable, args: Sequence[Any], out: Tensor) -> Layout:
+    """Positions stay, and see all others along the dimension; a softmax over channels changes nothing."""
+    return table[args[0]].attend([args[1] % out.ndim])
 
 
-def _layer_norm(known: Known, args: Sequence[Any], out: Tensor) -> Layout:
-    return known[args[0]].gate(range(out.ndim - len(args[1]), out.ndim))
+def _layer_norm(table: LayoutTable, args: Sequence[Any], out: Tensor) -> Layout:
+    """Positions stay, and are scaled by statistics of the normalized dimensions, which may hold the map."""
+    return table[args[0]].modulate(range(out.ndim - len(args[1]), out.ndim))
 
 
-def _group_norm(known: Known, args: Sequence[Any], out: Tensor) -> Layout:
-    return known[args[0]].gate(range(out.ndim))
+def _group_norm(table: LayoutTable, args: Sequence[Any], out: Tensor) -> Layout:
+    """Positions stay, and are scaled by statistics of the whole map."""
+    return table[args[0]].modulate(range(out.ndim))
 
 
-def _batch_norm(known: Known, args: Sequence[Any], out: Tensor) -> Layout:
-    layout = known[args[0]]
-    return (
-        layout.gate(range(2, out.ndim)) if args[5] is True else layout
-    )  # True: by the batch's own statistics, as instance norm does
+def _batch_norm(table: LayoutTable, args: Sequence[Any], out: Tensor) -> Layout:
+    """Positions stay. With statistics of the batch itself, as in instance norm, the whole map scales them."""
+    layout, of_batch = table[args[0]], args[5] is True
+    return layout.modulate(range(2, out.ndim)) if of_batch else layout
 
 
-def _statistics_aside(rule: Rule) -> Rule:
-    """Of a norm's outputs only the one of the input's shape is followed."""
-    return lambda known, args, out: rule(known, args, out) if out.shape == args[0].shape else lost(known, args, out)
+def _first_output(rule: Rule) -> Rule:
+    """Apply a norm's rule to the output that has the input's shape; the others are statistics."""
+    return lambda table, args, out: (rule if out.shape == args[0].shape else untracked)(table, args, out)
 
 
 # --- matrix products and attention
 
 
-def _matrix_product(known: Known, args: Sequence[Any], out: Tensor) -> Layout:
-    """(..., n, k) @ (..., k, m): tokens times weights, queries times keys, scores times values."""
-    (a, b), rank = map(known.get, args[:2]), out.ndim
-    rows = a.dims[-2] if a else (Run(out.shape[-2]),)
-    columns = b.dims[-1] if b else (Run(out.shape[-1]),)
-    summed = [layout.contract([rank - i]) for i, layout in enumerate((a, b), 1) if layout]
-    placed = next(
-        (s for s in summed if s.axes(range(rank - 2, rank - 1))), summed[0]
-    )  # what its rows or columns see, that has cells there
-    layout = Layout((*placed.dims[:-1], rows, columns), placed.fields, max(s.reach for s in summed))
-    token_by_token = layout.axes([rank - 2]) and layout.axes([rank - 1])
-    if not token_by_token:
+def _matrix_product(table: LayoutTable, args: Sequence[Any], out: Tensor) -> Layout:
+    """(..., n, k) @ (..., k, m). Tokens times weights keep their positions; tokens times tokens see all others."""
+    (a, b), rank = map(table.get, args[:2]), out.ndim
+    rows = a.dims[-2] if a else (AxisSpan(out.shape[-2]),)
+    columns = b.dims[-1] if b else (AxisSpan(out.shape[-1]),)
+    summed = [layout.reduce([rank - i]) for i, layout in enumerate((a, b), 1) if layout]
+    with_positions = next((s for s in summed if s.axes(range(rank - 2, rank - 1))), summed[0])
+    layout = Layout((*with_positions.dims[:-1], rows, columns), with_positions.fields, max(s.reach for s in summed))
+    if not (layout.axes([rank - 2]) and layout.axes([rank - 1])):
         return layout
-    return layout.reaching(Reach.UNKNOWN if layout.axes(range(rank - 2)) else Reach.IMAGE)
+    return layout.with_reach(Reach.UNKNOWN if layout.axes(range(rank - 2)) else Reach.IMAGE)
 
 
-def _matrix_product_plus(known: Known, args: Sequence[Any], out: Tensor) -> Layout:
-    product = [_matrix_product(known, args[1:3], out)] if known.among(args[1:3]) else []
-    return union([*product, *known.among(args[0])], out.shape)
+def _matrix_product_plus(table: LayoutTable, args: Sequence[Any], out: Tensor) -> Layout:
+    product = [_matrix_product(table, args[1:3], out)] if table.layouts_in(args[1:3]) else []
+    return union([*product, *table.layouts_in(args[0])], out.shape)
 
 
-def _attention(known: Known, args: Sequence[Any], out: Tensor) -> Layout:
-    """Scaled dot products of queries, keys and values (B, heads, tokens, channels)."""
-    if args[0] not in known or out.ndim != 4:
-        return lost(known, args, out)
-    tokens = known[args[0]].mix([2])
-    return replace(tokens, dims=(*tokens.dims[:-1], (Run(out.shape[-1]),)))
+def _attention(table: LayoutTable, args: Sequence[Any], out: Tensor) -> Layout:
+    """Scaled dot products of queries, keys and values (B, heads, tokens, channels): every token sees all tokens."""
+    if args[0] not in table or out.ndim != 4:
+        return untracked(table, args, out)
+    tokens = table[args[0]].attend([2])
+    return replace(tokens, dims=(*tokens.dims[:-1], (AxisSpan(out.shape[-1]),)))
 
 
-_UPSAMPLINGS = (
+_RESAMPLING = (
     *(aten.upsample_nearest2d, aten._upsample_nearest_exact2d, aten.upsample_bilinear2d, aten.upsample_bicubic2d),
     *(aten._upsample_bilinear2d_aa, aten._upsample_bicubic2d_aa, aten.pixel_shuffle),
 )
 _REDUCTIONS = (
-    aten.mean,
-    aten.sum,
-    aten.prod,
-    aten.amax,
-    aten.amin,
-    aten.max,
-    aten.min,
-    aten.logsumexp,
-    aten.var,
-    aten.std,
-    aten.var_mean,
+    *(aten.mean, aten.sum, aten.prod, aten.amax, aten.amin, aten.max, aten.min),
+    *(aten.logsumexp, aten.var, aten.std, aten.var_mean),
 )
 _ATTENTION = (
-    *(
-        aten._scaled_dot_product_flash_attention,
-        aten._scaled_dot_product_flash_attention_for_cpu,
-        aten._scaled_dot_product_efficient_attention,
-    ),
-    *(aten._scaled_dot_product_cudnn_attention, aten._scaled_dot_product_fused_attention_overrideable),
+    *(aten._scaled_dot_product_flash_attention, aten._scaled_dot_product_flash_attention_for_cpu),
+    *(aten._scaled_dot_product_efficient_attention, aten._scaled_dot_product_cudnn_attention),
+    aten._scaled_dot_product_fused_attention_overrideable,
 )
+_BATCH_NORMS = (aten.native_batch_norm, aten._native_batch_norm_legit_no_training)
 
-SUMS: dict[Any, Rule] = {
+COMPUTE_RULES: dict[Any, Rule] = {
     **dict.fromkeys((aten._adaptive_avg_pool2d, aten.adaptive_max_pool2d), _adaptive_pool),
-    **dict.fromkeys(_UPSAMPLINGS, _resampled),
+    **dict.fromkeys(_RESAMPLING, _resample),
     **dict.fromkeys(_REDUCTIONS, _reduction),
-    **dict.fromkeys((aten._softmax, aten._log_softmax, aten._safe_softmax, aten.cumsum), _mixing),
-    **dict.fromkeys(
-        (aten.native_batch_norm, aten._native_batch_norm_legit_no_training), _statistics_aside(_batch_norm)
-    ),
+    **dict.fromkeys((aten._softmax, aten._log_softmax, aten._safe_softmax, aten.cumsum), _softmax),
+    **dict.fromkeys(_BATCH_NORMS, _first_output(_batch_norm)),
     **dict.fromkeys((aten.mm, aten.bmm), _matrix_product),
     **dict.fromkeys((aten.addmm, aten.baddbmm), _matrix_product_plus),
     **dict.fromkeys(_ATTENTION, _attention),
@@ -198,6 +194,6 @@ SUMS: dict[Any, Rule] = {
     aten.max_pool2d_with_indices: _max_pool,
     aten.avg_pool2d: _avg_pool,
     aten.linalg_vector_norm: _vector_norm,
-    aten.native_layer_norm: _statistics_aside(_layer_norm),
-    aten.native_group_norm: _statistics_aside(_group_norm),
+    aten.native_layer_norm: _first_output(_layer_norm),
+    aten.native_group_norm: _first_output(_group_norm),
 }

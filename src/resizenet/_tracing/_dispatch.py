@@ -1,4 +1,4 @@
-"""Follows the map through the operations of a model: a dispatch mode that knows the layout of every tensor made from the image."""
+"""Traces the feature map through the operations of a model: a dispatch mode that knows every tensor's layout."""
 
 from __future__ import annotations
 
@@ -8,67 +8,75 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils.flop_counter import flop_registry
 
-from ._compute_rules import SUMS
+from ._compute_rules import COMPUTE_RULES
 from ._layout import Layout
-from ._shape_rules import MOVES, PARTS, cellwise, lost
-from ._table import Known
-
-_RULES = {**MOVES, **SUMS}
+from ._shape_rules import MULTI_OUTPUT_RULES, SHAPE_RULES, pointwise, untracked
+from ._table import LayoutTable
 
 aten = torch.ops.aten
-_MAKES_NEW = {
+_RULES = {**SHAPE_RULES, **COMPUTE_RULES}
+_FACTORIES = {  # take the shape of a tensor, and none of its positions
     *(aten.new_zeros, aten.new_ones, aten.new_empty, aten.new_full, aten.new_empty_strided),
     *(aten.zeros_like, aten.ones_like, aten.empty_like, aten.full_like, aten.rand_like, aten.randn_like),
 }
 _NEEDS_VALUES = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
-_INDEXING = {aten.index, aten.index_put, aten.index_put_}  # by masks with values, too, which they need
+_INDEXING = {aten.index, aten.index_put, aten.index_put_}  # by masks too, whose values they need
 
 
-class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves its hook untyped
-    """Notes in ``known`` what becomes of the image (B, C, H, W)."""
+class LayoutTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does not annotate it
+    """Records in ``table`` what every operation makes of an image (B, C, H, W)."""
 
     def __init__(self, image: Tensor) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.known = Known()
-        self.known[image] = Layout.image(image.shape)
+        self.table = LayoutTable()
+        self.table[image] = Layout.image(image.shape)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        op = func.overloadpacket
-        args, kwargs = _on_meta(op, args, kwargs or {})
+        op, kwargs = func.overloadpacket, kwargs or {}
+        inputs = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        if op not in _INDEXING and len({tensor.is_meta for tensor in inputs}) > 1:
+            args, kwargs = tree_map_only(Tensor, lambda tensor: tensor.to("meta"), (args, kwargs))
         try:
-            out = func(*args, **kwargs)
+            out = _call(func, args, kwargs)
         except RuntimeError as error:
             if _NEEDS_VALUES.isdisjoint(func.tags):
                 raise
             raise NotImplementedError(f"{op} needs values") from error
-        if not self.known.among((args, kwargs)) or op in _MAKES_NEW:
-            return out
-        if op in PARTS:
-            PARTS[op](self.known, args, out)
-            return out
-        rule = _RULES.get(op) or (cellwise if _is_pointwise(func) else lost)
-        for tensor in tree_leaves(out):
-            if isinstance(tensor, Tensor):
-                layout = rule(self.known, args, tensor)
-                self.known[tensor] = (
-                    layout if layout.shape == tuple(tensor.shape) else Layout.lost(tensor.shape, layout.reach)
-                )
+        if op in flop_registry:
+            self.table.add_macs(flop_registry[op](*args, **kwargs, out_val=out) // 2)
+        if op not in _FACTORIES and any(tensor in self.table for tensor in inputs):
+            self._record(func, args, out)
         return out
 
+    def _record(self, func: Any, args: Any, out: Any) -> None:
+        """Record the layouts of an operation's outputs."""
+        op = func.overloadpacket
+        if op in MULTI_OUTPUT_RULES:
+            MULTI_OUTPUT_RULES[op](self.table, args, out)
+            return
+        rule = _RULES.get(op) or (pointwise if _is_pointwise(func) else untracked)
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, Tensor):
+                layout = rule(self.table, args, tensor)
+                known = layout.shape == tuple(tensor.shape)
+                self.table[tensor] = layout if known else Layout.untracked(tensor.shape, layout.reach)
 
-def _on_meta(op: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
-    """Tensors that meet one on meta lose their values: constants that a forward makes or holds."""
-    meet = any(isinstance(leaf, Tensor) and leaf.is_meta for leaf in tree_leaves((args, kwargs)))
-    return (
-        tree_map_only(Tensor, lambda tensor: tensor.to("meta"), (args, kwargs))
-        if meet and op not in _INDEXING
-        else (args, kwargs)
-    )
+
+def _call(func: Any, args: Any, kwargs: Any) -> Any:
+    """Call the operation. For batch norm in eval mode this only makes its outputs: its meta kernel takes 3 ms."""
+    if func.overloadpacket is aten.native_batch_norm and args[0].is_meta and args[5] is False:
+        return torch.empty_like(args[0]), args[0].new_empty(0), args[0].new_empty(0)
+    return func(*args, **kwargs)
 
 
 def _is_pointwise(func: Any) -> bool:
-    """Some in-place operations lack the tag that their others have: hardtanh_ in torch 2.6, gelu_ in 2.15."""
+    """Whether torch tags the operation, or the one that it is the in-place variant of, as pointwise.
+
+    In-place variants lack the tag: hardtanh_ in torch 2.6, gelu_ in 2.15. Asking for the other can go when all have it
+    (https://github.com/pytorch/pytorch/pull/173869).
+    """
     name = func.overloadpacket.__name__
     other = getattr(getattr(aten, name.removesuffix("_"), None), func._overloadname, func)
     return torch.Tag.pointwise in func.tags or torch.Tag.pointwise in other.tags

@@ -1,4 +1,7 @@
-"""A copy of a model whose tensors have a shape and no values: it is cheap, and whatever runs on it leaves the model alone."""
+"""Copies a model onto meta tensors, which have a shape and no values.
+
+Such a copy is cheap, and whatever runs on it leaves the model alone.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +20,14 @@ from torch.overrides import TorchFunctionMode
 from .._errors import UnsupportedModelError
 
 _HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
-_MAKERS_OF_WEIGHTS = (
-    BasePruningMethod,
-    WeightNorm,
-    SpectralNorm,
-)  # pre-hooks without which a module has no weight of its own
+_WEIGHT_HOOKS = (BasePruningMethod, WeightNorm, SpectralNorm)  # without them a module has no weight
 
 
-class _WithoutValues(TorchFunctionMode):
-    """What is copied under it is on meta, as are tensors with a history, which plain ``deepcopy`` refuses."""
+class _CopyToMeta(TorchFunctionMode):
+    """Makes ``deepcopy`` copy tensors to the meta device.
+
+    Tensors with a history are copied too, which ``deepcopy`` refuses (https://github.com/pytorch/pytorch/issues/54580).
+    """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in (Tensor.__deepcopy__, Tensor.clone):  # a parameter clones its values
@@ -34,7 +36,7 @@ class _WithoutValues(TorchFunctionMode):
 
 
 def skeleton(model: nn.Module) -> nn.Module:
-    """The copy, in eval mode, without gradients, and without hooks except for those that make weights.
+    """Return a copy without values, in eval mode, without gradients and without hooks, except those that make weights.
 
     Raises:
         UnsupportedModelError: the model cannot be copied, or its tensors have no shape yet.
@@ -42,15 +44,16 @@ def skeleton(model: nn.Module) -> nn.Module:
     name = type(model).__name__
     if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
         raise UnsupportedModelError(
-            f"report: {name} is or has a scripted module, which cannot be looked into; report the module that it was made from"
+            f"report: {name} is or contains a scripted module, which cannot be inspected; "
+            "report the module that was scripted"
         )
     if any(map(is_lazy, [*model.parameters(), *model.buffers()])):
         raise UnsupportedModelError(
             f"report: {name} has lazy modules, whose weights have no shape before the first call; call it once"
         )
     try:
-        with _WithoutValues():
-            copied = copy.deepcopy(model, _replaced(model))
+        with _CopyToMeta():
+            copied = copy.deepcopy(model, _substitutes(model))
     except Exception as error:
         raise UnsupportedModelError(
             f"report: traces a copy without values, and {name} cannot be copied: {error}"
@@ -62,15 +65,14 @@ def skeleton(model: nn.Module) -> nn.Module:
     return copied.eval().requires_grad_(False)
 
 
-def _replaced(model: nn.Module) -> dict[int, Any]:
-    """What takes the place of hooks and generators in a copy, by their id."""
-    replaced: dict[int, Any] = {}
+def _substitutes(model: nn.Module) -> dict[int, Any]:
+    """Return what replaces hooks and random generators in the copy, by id, as a memo for ``deepcopy``."""
+    substitutes: dict[int, Any] = {}
     for module in model.modules():
         for key, value in vars(module).items():
             if key in _HOOKS:
-                replaced[id(value)] = OrderedDict(
-                    (number, hook) for number, hook in value.items() if isinstance(hook, _MAKERS_OF_WEIGHTS)
-                )
+                kept = ((number, hook) for number, hook in value.items() if isinstance(hook, _WEIGHT_HOOKS))
+                substitutes[id(value)] = OrderedDict(kept)
             elif isinstance(value, torch.Generator):
-                replaced[id(value)] = value.clone_state()  # its state is a tensor, which would lose its values
-    return replaced
+                substitutes[id(value)] = value.clone_state()  # its state is a tensor, which would lose its values
+    return substitutes

@@ -1,4 +1,4 @@
-"""Which of a model's modules are its layers, and which its stages."""
+"""Which of a model's modules are its layers, and which are its stages."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from ._trace import Row
 
 
 def layers(rows: Sequence[Row]) -> tuple[Row, ...]:
-    """The rows of modules that call no other module."""
-    return tuple(row for row, inside in _children(rows).items() if not inside)
+    """Return the rows of modules that call no other module."""
+    return tuple(row for row, children in _children(rows).items() if not children)
 
 
 def stages(rows: Sequence[Row]) -> tuple[Row, ...]:
-    """Modules are opened until each halves the map at most once; those that only pass it on are left out."""
-    inside = _children(rows)
+    """Return the outermost modules that halve the map at most once, without those that only pass it on."""
+    children = _children(rows)
 
-    def opened(row: Row) -> list[Row]:
-        found = [stage for child in inside[row] for stage in opened(child)] if _halves_more_than_once(row) else []
+    def split(row: Row) -> list[Row]:
+        found = [stage for child in children[row] for stage in split(child)] if _halves_more_than_once(row) else []
         return found or [row]
 
     called = {row.name for row in rows}
-    top = [stage for row in rows if _parent(row.name, called) is None for stage in opened(row)]
-    return tuple(row for row in top if row.macs or (row.output_map and row.output_map != row.input_map))
+    found = [stage for row in rows if _parent(row.name, called) is None for stage in split(row)]
+    return tuple(row for row in found if row.macs or (row.output_map and row.output_map != row.input_map))
 
 
 def last_map(stages: Sequence[Row]) -> Row | None:
-    """The stage that makes the last map: the last one with multiply-accumulates and a map; None without any."""
+    """Return the last stage that computes a map; None if there is none."""
     return next((row for row in reversed(stages) if row.output_map and row.macs), None)
 
 
@@ -41,7 +41,7 @@ def _children(rows: Sequence[Row]) -> dict[Row, list[Row]]:
 
 
 def _parent(name: str, called: Collection[str]) -> str | None:
-    """The innermost module around it that was called; a ModuleList is not."""
+    """Return the innermost module around this one that was called; a ModuleList is not called."""
     while "." in name:
         name = name.rpartition(".")[0]
         if name in called:

@@ -1,7 +1,8 @@
-"""What is known of the tensors that a model makes from the image."""
+"""What is recorded while a model runs on the image: layouts, windows and multiply-accumulates."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,11 +20,11 @@ class Window:
 
     Attributes:
         module: path of the module that called it.
-        weight: of a convolution; None of a pooling.
+        weight: of a convolution; None for a pooling.
         before: size of the map that the window slides over.
-        after: size of the map that comes out.
-        kernel, stride, padding, dilation: in cells of the map before.
-        margins: padding among the cells of the map before, of the model's own.
+        after: size of the resulting map.
+        kernel, stride, padding, dilation: in positions of the map before.
+        margins: padding in the map before, which an earlier layer of the model added.
     """
 
     module: str
@@ -39,19 +40,24 @@ class Window:
     @property
     def map(self) -> tuple[int, int]:
         """Size of the map before, without padding."""
-        down, across = (
-            side - margin.first - margin.last for side, margin in zip(self.before, self.margins, strict=True)
-        )
-        return down, across
+        height, width = (n - margin.first - margin.last for n, margin in zip(self.before, self.margins, strict=True))
+        return height, width
 
 
-class Known:
-    """The layout of every tensor that depends on the image, and every window that slid over one."""
+class LayoutTable:
+    """The layout of every tensor that depends on the image, and what was counted on the way.
+
+    Attributes:
+        active: paths of the modules that are running, from the model ("") to the innermost.
+        windows: every window that slid over a tensor in the table.
+        macs: multiply-accumulates by module path, each including the modules that it calls.
+    """
 
     def __init__(self) -> None:
-        self.module = ""  # path of the module that is running
+        self.active = [""]
         self.windows: list[Window] = []
-        self._layouts: dict[int, tuple[Tensor, Layout]] = {}  # by id; the tensor is kept so that its id stays its own
+        self.macs: Counter[str] = Counter()
+        self._layouts: dict[int, tuple[Tensor, Layout]] = {}  # by id; holding the tensor keeps its id unique
 
     def __contains__(self, value: object) -> bool:
         return id(value) in self._layouts
@@ -63,13 +69,18 @@ class Known:
         self._layouts[id(tensor)] = (tensor, layout)
 
     def get(self, value: object) -> Layout | None:
-        """None of what does not depend on the image."""
-        return self._layouts[id(value)][1] if value in self else None
+        """Return the layout; None for a value that does not depend on the image."""
+        return self[value] if isinstance(value, Tensor) and value in self else None
 
-    def among(self, values: Any) -> list[Layout]:
-        """Of all tensors among the values that depend on the image."""
+    def layouts_in(self, values: Any) -> list[Layout]:
+        """Return the layouts of all tensors among the values that depend on the image."""
         return [self[leaf] for leaf in tree_leaves(values) if leaf in self]
 
+    def add_macs(self, macs: int) -> None:
+        """Count multiply-accumulates for every module that is running."""
+        for module in set(self.active):
+            self.macs[module] += macs
 
-Rule = Callable[[Known, Sequence[Any], Tensor], Layout]
-"""The layout of an operation's output, from its arguments."""
+
+Rule = Callable[[LayoutTable, Sequence[Any], Tensor], Layout]
+"""Returns the layout of an operation's output, from its arguments."""

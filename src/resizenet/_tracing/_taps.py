@@ -1,4 +1,4 @@
-"""Which taps of a kernel ever meet the map, and which of the map's last lines no window meets, in plain numbers."""
+"""Which taps of a kernel ever meet the feature map, and which lines of the map no window reads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from ._table import Window
 
 
 def used_along(before: int, after: int, kernel: int, stride: int, padding: int, dilation: int) -> list[int]:
-    """The taps, of 0 .. kernel - 1, that meet one of ``before`` cells at one of ``after`` positions or more; the others only ever meet padding.
+    """Return the taps, of 0 .. kernel - 1, that meet a position of the map in at least one window.
+
+    The other taps only ever meet padding. The map has ``before`` positions, and the window stops ``after`` times.
 
     Example:
         >>> used_along(1, 1, kernel=3, stride=1, padding=1, dilation=1)
@@ -25,10 +27,10 @@ def used_along(before: int, after: int, kernel: int, stride: int, padding: int, 
 
 
 def dropped_along(before: int, after: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
-    """How many cells at the end lie beyond the last window, more than lie between two windows anyway.
+    """Return how many positions at the end lie beyond the last window, not counting the usual gap between windows.
 
     Example:
-        >>> dropped_along(7, 3, kernel=2, stride=2, padding=0, dilation=1)  # what a 2x2 pooling does to 7 cells
+        >>> dropped_along(7, 3, kernel=2, stride=2, padding=0, dilation=1)  # a 2x2 pooling of 7 positions
         1
     """
     extent = (kernel - 1) * dilation + 1
@@ -36,35 +38,33 @@ def dropped_along(before: int, after: int, kernel: int, stride: int, padding: in
     return max(0, beyond - max(0, stride - extent))
 
 
-def _axes(window: Window, margins: Sequence[Margin]) -> list[tuple[int, int, int, int, int, int]]:
-    """The arguments of the functions above, with padding of the model's own as if it was the window's."""
-    before = [side - margin.first - margin.last for side, margin in zip(window.before, margins, strict=True)]
-    padding = [cells + margin.first for cells, margin in zip(window.padding, margins, strict=True)]
+def _along_axes(window: Window, margins: Sequence[Margin]) -> list[tuple[int, int, int, int, int, int]]:
+    """Return the arguments of the functions above, with the margins counted as padding of the window."""
+    before = [n - margin.first - margin.last for n, margin in zip(window.before, margins, strict=True)]
+    padding = [n + margin.first for n, margin in zip(window.padding, margins, strict=True)]
     return list(zip(before, window.after, window.kernel, window.stride, padding, window.dilation, strict=True))
 
 
-def used(window: Window) -> set[tuple[int, int]]:
-    """(row, column) of the kernel's taps that meet the map, or copies of its cells."""
-    down, across = (
-        used_along(*axis)
-        for axis in _axes(window, [Margin() if margin.copies else margin for margin in window.margins])
-    )
-    return set(product(down, across))
+def used_taps(window: Window) -> set[tuple[int, int]]:
+    """Return (row, column) of the kernel's taps that meet the map, or copies of its positions."""
+    zeros = [Margin() if margin.copies else margin for margin in window.margins]
+    rows, columns = (used_along(*axis) for axis in _along_axes(window, zeros))
+    return set(product(rows, columns))
 
 
-def dropped(window: Window) -> tuple[int, int]:
-    """(rows, columns) of the map that the stride drops."""
-    down, across = (dropped_along(*axis) for axis in _axes(window, window.margins))
-    return down, across
+def dropped_lines(window: Window) -> tuple[int, int]:
+    """Return how many of the map's last (rows, columns) no window reads, because of its stride."""
+    rows, columns = (dropped_along(*axis) for axis in _along_axes(window, window.margins))
+    return rows, columns
 
 
 @dataclass(frozen=True)
 class Taps:
-    """Of the convolutions of a module.
+    """The taps of a module's convolutions.
 
     Attributes:
-        kernel: (height, width) of the one that uses the smallest share of its taps.
-        used: how many it uses.
+        kernel: (height, width) of the kernel that uses the smallest share of its taps.
+        used: how many taps it uses.
         idle: the share, 0..1, of the weights of all kernels that only ever meet padding.
     """
 
@@ -74,18 +74,18 @@ class Taps:
 
 
 def taps_of(windows: Sequence[Window]) -> Taps | None:
-    """None without a convolution among the windows. One that is called more than once uses a tap if a call does."""
+    """Return the taps; None without a convolution. A kernel that is used several times uses a tap if one call does."""
     calls: dict[int, list[Window]] = {}
     for window in windows:
         if window.weight is not None:
             calls.setdefault(id(window.weight), []).append(window)
     found = [
-        (same[0].kernel, len(set().union(*map(used, same))), same[0].weight.numel())
+        (same[0].kernel, len(set().union(*map(used_taps, same))), same[0].weight.numel())
         for same in calls.values()
         if same[0].weight is not None
     ]
     if not found:
         return None
-    kernel, least, _ = min(found, key=lambda one: (one[1] / prod(one[0]), -prod(one[0])))
+    kernel, used, _ = min(found, key=lambda taps: (taps[1] / prod(taps[0]), -prod(taps[0])))
     idle = sum(weights * (1 - taps / prod(size)) for size, taps, weights in found)
-    return Taps(kernel, least, idle / sum(weights for *_, weights in found))
+    return Taps(kernel, used, idle / sum(weights for *_, weights in found))

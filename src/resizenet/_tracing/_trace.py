@@ -1,4 +1,4 @@
-"""Runs a model on meta tensors and notes what every module does to the map."""
+"""Runs a model on an image without values and records what every module does to the feature map."""
 
 from __future__ import annotations
 
@@ -10,37 +10,40 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.hooks import RemovableHandle
 
 from .._errors import ShapeError, UnsupportedModelError
-from ._dispatch import Follower
+from ._dispatch import LayoutTracer
 from ._layout import Layout, Reach
 from ._skeleton import skeleton
-from ._table import Window
+from ._table import LayoutTable, Window
 from ._taps import taps_of
 
 
 @dataclass(frozen=True)
 class Row:
-    """What one module does. A map is a tensor that still has the image's rows and columns, in whatever order its dimensions are.
+    """What one module does. A map is a tensor that has the image's two axes, in whatever dimensions they are.
 
     Attributes:
-        name: its path in the model, such as "layer1.0.conv1".
-        kind: its class's name.
+        name: the module's path in the model, such as "layer1.0.conv1".
+        kind: the name of its class.
         input_map: (height, width) of the first input, None unless that is a map.
         output_map: (height, width) of the output, None unless that is a map.
         channels: of the output map.
-        stride: (vertical, horizontal) input pixels from one cell of the output to the next; None where unknown.
-        receptive_field: (height, width) in input pixels, theoretical: pixels beyond the border count; None unless ``reach`` is "window" or "gated".
-        field_start: (row, column) of the first pixel that the first cell sees, negative beyond the border; None where the field is.
-        reach: what a cell of the output map sees: "window", "gated" (a window, scaled or normalised by something that sees more, such as a
-            squeeze-and-excitation), "image" (everything) or "unknown" (a part that is not the same for all cells, as in window attention).
-        kernel: (height, width) of the convolution's kernel; of several inside, the one that uses the smallest share of its taps; None without any.
+        stride: (vertical, horizontal) input pixels from one position of the output to the next; None where unknown.
+        receptive_field: (height, width) in input pixels. It is theoretical: pixels beyond the border count. None unless
+            ``reach`` is "window" or "gated".
+        field_start: (row, column) of the first pixel that the first position sees, negative beyond the border; None
+            where ``receptive_field`` is.
+        reach: what a position of the output map sees: "window", "gated" (a window, scaled or normalized by something
+            that sees more, such as a squeeze-and-excitation), "image" (everything) or "unknown" (not the same for all
+            positions, as in window attention).
+        kernel: (height, width) of the convolution's kernel; of several, the one that uses the smallest share of its
+            taps; None without any.
         used_taps: how many taps of that kernel ever meet the map; the others only ever meet padding.
         idle_taps: the share, 0..1, of the weights of all kernels inside that only ever meet padding.
         macs: multiply-accumulates of convolutions and matrix products for one image, over all calls.
-        params: parameters of the module and those inside it.
+        params: parameters of the module and of those inside it.
     """
 
     name: str
@@ -60,17 +63,17 @@ class Row:
 
     @property
     def parent(self) -> str:
-        """The path of the module around it, "" at the top."""
+        """The path of the enclosing module, "" at the top."""
         return self.name.rpartition(".")[0]
 
 
 @dataclass(frozen=True)
 class Trace:
-    """What ``trace`` found.
+    """The result of ``trace``.
 
     Attributes:
         rows: one per module that was called, in the order in which they finish.
-        macs: of the whole model.
+        macs: multiply-accumulates of the whole model.
         windows: every call of a convolution or pooling, in order.
         single_value_norms: batch norms that see one value per channel in a batch of one image.
         classifier: the last linear layer; None without any.
@@ -85,64 +88,62 @@ class Trace:
 
 @dataclass(frozen=True, eq=False)
 class _Call:
+    """One call of a module: the layouts of its first input and output, and the number of elements of the output."""
+
     before: Layout | None
     after: Layout | None
-    numel: int  # of the output
+    numel: int
     single_value: bool
 
 
-def _first(values: object) -> Tensor | None:
-    return next((leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor)), None)
+class _ModuleRecorder:
+    """Hooks that record each module's input and output, in the order in which the modules finish."""
 
-
-class _Recorder:
-    """Hooks that note each module's input and output, in the order in which the modules finish, and tell the follower which one runs."""
-
-    def __init__(self, model: nn.Module, follower: Follower) -> None:
+    def __init__(self, model: nn.Module, table: LayoutTable) -> None:
         self._names = {module: name for name, module in model.named_modules() if name}
-        self._known = follower.known
-        self._outer: list[str] = []
+        self._table = table
         self.calls: dict[str, _Call] = {}
         for module in self._names:
             module.register_forward_pre_hook(self._enter)
             module.register_forward_hook(self._leave)
 
     def _enter(self, module: nn.Module, args: Any) -> None:
-        self._outer.append(self._known.module)
-        self._known.module = self._names[module]
+        self._table.active.append(self._names[module])
 
     def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
-        self._known.module = self._outer.pop()
-        before, after = _first(args), _first(output)
-        single_value = (
-            isinstance(module, _BatchNorm)
-            and before is not None
-            and before.ndim > 1
-            and before.numel() == before.shape[1]
-        )
+        name = self._table.active.pop()
+        before, after = _first_tensor(args), _first_tensor(output)
+        single_value = isinstance(module, _BatchNorm) and _has_single_values(before)
         numel = after.numel() if after is not None else 0
-        name = self._names[module]
-        self.calls.pop(name, None)  # of several calls, the last
-        self.calls[name] = _Call(self._known.get(before), self._known.get(after), numel, single_value)
+        self.calls.pop(name, None)  # the last of several calls counts
+        self.calls[name] = _Call(self._table.get(before), self._table.get(after), numel, single_value)
+
+
+def _first_tensor(values: object) -> Tensor | None:
+    return next((leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor)), None)
+
+
+def _has_single_values(x: Tensor | None) -> bool:
+    """Whether every channel of the batch has one value."""
+    return x is not None and x.ndim > 1 and x.numel() == x.shape[1]
 
 
 def trace(model: nn.Module, in_channels: int, size: tuple[int, int]) -> Trace:
-    """What every module that the model calls does to one image.
+    """Run a copy of the model on one image without values and return what every module does to it.
 
     Raises:
         ShapeError: the model cannot take an image of this size.
-        UnsupportedModelError: the model cannot be copied, or not be run on one image without values.
+        UnsupportedModelError: the model cannot be copied, or cannot run on one image without values.
     """
     copied = skeleton(model)
     dtype = next((p.dtype for p in model.parameters()), torch.get_default_dtype())
     image = torch.empty(1, in_channels, *size, dtype=dtype, device="meta")
-    follower = Follower(image)
-    recorder = _Recorder(copied, follower)
-    counter = FlopCounterMode(display=False)
+    tracer = LayoutTracer(image)
+    recorder = _ModuleRecorder(copied, tracer.table)
     try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad(), _refusing(model), counter, follower:
+        with torch.random.fork_rng(devices=[]), torch.no_grad(), _guard_originals(model), tracer:
             copied(image)
-    except NotImplementedError as error:  # a RuntimeError, but not of a shape
+    except NotImplementedError as error:  # a RuntimeError, but not about a shape
         raise _untraceable(model, error) from error
     except (AssertionError, RuntimeError, ValueError) as error:
         raise ShapeError(
@@ -150,23 +151,11 @@ def trace(model: nn.Module, in_channels: int, size: tuple[int, int]) -> Trace:
         ) from error
     except Exception as error:
         raise _untraceable(model, error) from error
-    macs = {path.partition(".")[2]: sum(flops.values()) // 2 for path, flops in counter.get_flop_counts().items()}
-    inside = _by_module(follower.known.windows)
-    modules = dict(model.named_modules())
-    return Trace(
-        rows=tuple(
-            _row(name, modules[name], call, inside.get(name, []), macs.get(name, 0))
-            for name, call in recorder.calls.items()
-        ),
-        macs=counter.get_total_flops() // 2,
-        windows=tuple(follower.known.windows),
-        single_value_norms=tuple(name for name, call in recorder.calls.items() if call.single_value),
-        classifier=next((name for name in reversed(recorder.calls) if isinstance(modules[name], nn.Linear)), None),
-    )
+    return _result(dict(model.named_modules()), recorder.calls, tracer.table)
 
 
-def _refusing(model: nn.Module) -> RemovableHandle:
-    """Modules of the model itself, which a function that was put in the place of a forward may hold, are not called for a while."""
+def _guard_originals(model: nn.Module) -> RemovableHandle:
+    """Refuse calls of the model's own modules, which a replaced forward may hold, until the handle is left."""
     own = set(model.modules())
 
     def refuse(module: nn.Module, args: Any) -> None:
@@ -183,21 +172,33 @@ def _untraceable(model: nn.Module, error: Exception) -> UnsupportedModelError:
     )
 
 
-def _by_module(windows: list[Window]) -> dict[str, list[Window]]:
-    """The windows of each module and of those inside it."""
-    inside: dict[str, list[Window]] = {}
+def _result(modules: dict[str, nn.Module], calls: dict[str, _Call], table: LayoutTable) -> Trace:
+    windows = _windows_by_module(table.windows)
+    return Trace(
+        rows=tuple(
+            _row(name, modules[name], call, windows.get(name, []), table.macs[name]) for name, call in calls.items()
+        ),
+        macs=table.macs[""],
+        windows=tuple(table.windows),
+        single_value_norms=tuple(name for name, call in calls.items() if call.single_value),
+        classifier=next((name for name in reversed(calls) if isinstance(modules[name], nn.Linear)), None),
+    )
+
+
+def _windows_by_module(windows: list[Window]) -> dict[str, list[Window]]:
+    """Return the windows of each module, including those of the modules inside it."""
+    found: dict[str, list[Window]] = {}
     for window in windows:
         parts = window.module.split(".")
         for depth in range(1, len(parts) + 1):
-            inside.setdefault(".".join(parts[:depth]), []).append(window)
-    return inside
+            found.setdefault(".".join(parts[:depth]), []).append(window)
+    return found
 
 
 def _row(name: str, module: nn.Module, call: _Call, windows: list[Window], macs: int) -> Row:
     after = call.after
     size = after.map if after else None
-    cell = after.cell if after and size else None
-    within = after is not None and after.reach <= Reach.GATED
+    fields = after.first_fields if after and size and after.reach <= Reach.GATED else None
     taps = taps_of(windows)
     return Row(
         name=name,
@@ -206,8 +207,8 @@ def _row(name: str, module: nn.Module, call: _Call, windows: list[Window], macs:
         output_map=size,
         channels=call.numel // (size[0] * size[1]) if size else None,
         stride=after.stride if after else None,
-        receptive_field=(cell[0].size, cell[1].size) if cell and within else None,
-        field_start=(cell[0].first, cell[1].first) if cell and within else None,
+        receptive_field=(fields[0].size, fields[1].size) if fields else None,
+        field_start=(fields[0].first, fields[1].first) if fields else None,
         reach=after.reach.name.lower() if after and size else None,
         kernel=taps.kernel if taps else None,
         used_taps=taps.used if taps else None,

@@ -11,7 +11,7 @@ from torch import nn
 from .. import _tracing
 from .._checks import check_positive
 from .._sizes import Size, parse_size
-from .._tracing import Row, stem_of, trace
+from .._tracing import Row, first_layers, trace
 from .advice._suggestions import suggestions
 from .advice._warnings import warnings
 from .render._html import page
@@ -169,7 +169,7 @@ def report(model: nn.Module, input_size: Size, *, in_channels: int = 3) -> Geome
     model = model.module if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel) else model
     traced = trace(model, in_channels, size)
     params = sum(p.numel() for p in model.parameters())
-    stem = stem_of(traced)
+    stem = first_layers(traced)
     return GeometryReport(
         model=type(model).__name__,
         input_size=size,

@@ -12,7 +12,7 @@ import torchvision
 from torch import nn
 
 from ..._errors import ShapeError, UnsupportedModelError
-from ..._tracing import Row, Stem, Trace, last_map, skeleton, stages, trace
+from ..._tracing import FirstLayers, Row, Trace, last_map, skeleton, stages, trace
 from ...surgery._families import Family, find_family
 from ...surgery._stems import check_stem, shrink_stem
 from ..render._text import by, count
@@ -22,7 +22,7 @@ _MORE_FACTORS = 3  # beyond the one that the stride asks for: kernels without pa
 
 
 def suggestions(
-    model: nn.Module, traced: Trace, stem: Stem | None, size: tuple[int, int], in_channels: int
+    model: nn.Module, traced: Trace, stem: FirstLayers | None, size: tuple[int, int], in_channels: int
 ) -> Iterator[str]:
     """Nothing for a last map of 4x4 or more."""
     final = last_map(stages(traced.rows))
@@ -35,7 +35,9 @@ def suggestions(
         yield from _dilating(model, max(final.stride), size, in_channels)
 
 
-def _adapting(model: nn.Module, traced: Trace, stem: Stem, size: tuple[int, int], in_channels: int) -> Iterator[str]:
+def _adapting(
+    model: nn.Module, traced: Trace, stem: FirstLayers, size: tuple[int, int], in_channels: int
+) -> Iterator[str]:
     """The smallest change of the stem with which the last map is large enough, or the largest."""
     family = find_family(type(model))
     told = ""
@@ -55,7 +57,7 @@ def _adapting(model: nn.Module, traced: Trace, stem: Stem, size: tuple[int, int]
         yield f'{told}resizenet.adapt(model, {_argument(size)}, stem="{chosen}"): the same weights, {_effect(traced, after)}'
 
 
-def _new_family(model: nn.Module, traced: Trace, stem: Stem) -> Family | None:
+def _new_family(model: nn.Module, traced: Trace, stem: FirstLayers) -> Family | None:
     """What can be registered for the type; None for a type that holds any network, and where a part is not a module of its own."""
     final, classifier = last_map(stages(traced.rows)), traced.classifier
     finished = [row.name for row in traced.rows]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from ..._tracing import Row, Stem, Trace, dropped, layers, stages
+from ..._tracing import FirstLayers, Row, Trace, dropped_lines, layers, stages
 from ..render._text import by, one, percent
 
 _SMALL_MAP = 2  # cells per side; at 2x2 a 3x3 kernel meets padding in every position
 
 
-def warnings(trace: Trace, stem: Stem | None, size: tuple[int, int], params: int) -> Iterator[str]:
+def warnings(trace: Trace, stem: FirstLayers | None, size: tuple[int, int], params: int) -> Iterator[str]:
     """One sentence each, the largest things first."""
     if stem and any(extent > side for extent, side in zip(stem.field, size, strict=True)):
         yield f"the image ({by(size)}) is smaller than what one cell of the stem sees ({one(stem.field)} px)"
@@ -65,7 +65,7 @@ def _wide_field(found: Sequence[Row], size: tuple[int, int]) -> Iterator[str]:
 
 
 def _dropped_pixels(trace: Trace) -> Iterator[str]:
-    found = [(window, *dropped(window)) for window in trace.windows]
+    found = [(window, *dropped_lines(window)) for window in trace.windows]
     losses = [(window, rows, columns) for window, rows, columns in found if rows or columns]
     if losses:
         window, rows, columns = losses[0]
