@@ -20,7 +20,7 @@ from torch import nn
 
 from . import GeometryReport, ResizenetError, create_model, list_models, report
 from ._errors import ArgumentError, UnknownNameError
-from .models._zoo import ENTRIES
+from .models._registry import FACTS
 
 _MODEL = """one of torchvision's models, of `python -m resizenet models`, or of timm's if that is installed, looked up in this order; with torchvision/,
 resizenet/ or timm/ before the name, of that package; or module:callable, for something that returns a model"""
@@ -131,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _print_models() -> None:
     for name in list_models():
-        print(f"{name:<20} {ENTRIES[name].params:>12,} parameters {ENTRIES[name].macs:>16,} MACs")
+        print(f"{name:<20} {FACTS[name].params:>12,} parameters {FACTS[name].macs:>16,} MACs")
 
 
 def _print_report(found: GeometryReport, *, layers: bool, as_json: bool) -> None:

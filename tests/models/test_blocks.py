@@ -1,6 +1,7 @@
-"""Every block against a float64 forward written out with plain convolutions, and what its options promise."""
+"""Every block against a float64 forward written with plain convolutions, and the effect of every option."""
 
 import copy
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -35,7 +36,7 @@ def no_norm(channels: int) -> nn.Module:
     return nn.Identity()
 
 
-def randomised(block: ResidualBlock) -> ResidualBlock:
+def randomized(block: ResidualBlock) -> ResidualBlock:
     """In float64 and eval mode, nothing left at zero or one."""
     block = block.double().eval()
     for name, value in block.state_dict().items():
@@ -92,7 +93,7 @@ def preact_bottleneck(y: Tensor, p: Weights) -> Tensor:
 def test_post_activation_block_is_the_published_one(
     block: Callable[..., ResidualBlock], branch: Callable[..., Tensor]
 ) -> None:
-    module = randomised(block(5, 12, stride=2))
+    module = randomized(block(5, 12, stride=2))
     x, p = torch.randn(2, 5, 11, 7, dtype=torch.float64), module.state_dict()
     skip = norm(conv(x, p, "shortcut.0", 2), p, "shortcut.1")
     torch.testing.assert_close(module(x), (branch(x, p) + skip).clamp(min=0))
@@ -104,14 +105,14 @@ def test_post_activation_block_is_the_published_one(
 def test_preactivation_block_is_the_published_one(
     block: Callable[..., ResidualBlock], branch: Callable[..., Tensor]
 ) -> None:
-    module = randomised(block(5, 12, stride=2))
+    module = randomized(block(5, 12, stride=2))
     x, p = torch.randn(2, 5, 11, 7, dtype=torch.float64), module.state_dict()
     activated = rectified(x, p, "norm1")
     torch.testing.assert_close(module(x), branch(activated, p) + conv(activated, p, "shortcut.0", 2))
 
 
 @every_block
-def test_identity_shortcut_passes_the_input_as_it_came(block: Callable[..., ResidualBlock]) -> None:
+def test_identity_shortcut_passes_the_input_unchanged(block: Callable[..., ResidualBlock]) -> None:
     module = block(6, 6, zero_init=True).train()
     x = torch.randn(3, 6, 5, 7)
     before = x.clone()
@@ -132,7 +133,7 @@ def test_no_input_is_edited_in_place(block: Callable[..., ResidualBlock], norm: 
 
 
 @pytest.mark.parametrize(("zeros", "first"), [("split", 1), ("after", 0)])
-def test_padding_shortcut_copies_every_other_pixel_between_zeros(zeros: str, first: int) -> None:
+def test_padding_shortcut_copies_every_other_pixel_and_adds_zero_channels(zeros: str, first: int) -> None:
     x = torch.rand(2, 3, 5, 8)
     out = PadShortcut(3, 6, stride=2, zeros=zeros)(x)
     assert out.shape == (2, 6, 3, 4)
@@ -142,8 +143,8 @@ def test_padding_shortcut_copies_every_other_pixel_between_zeros(zeros: str, fir
 
 
 @pytest.mark.parametrize(("kind", "first"), [("pad", 4), ("pad_after", 0)])
-def test_blocks_take_both_layouts_of_option_a(kind: str, first: int) -> None:
-    module = randomised(BasicBlock(3, 12, stride=2, shortcut=kind))
+def test_blocks_support_both_layouts_of_option_a(kind: str, first: int) -> None:
+    module = randomized(BasicBlock(3, 12, stride=2, shortcut=kind))
     x = torch.randn(2, 3, 7, 9, dtype=torch.float64)
     skip = torch.zeros(2, 12, 4, 5, dtype=torch.float64)
     skip[:, first : first + 3] = x[:, :, ::2, ::2]
@@ -152,7 +153,7 @@ def test_blocks_take_both_layouts_of_option_a(kind: str, first: int) -> None:
 
 
 @pytest.mark.parametrize("zeros", ["split", "after"])
-def test_gradient_passes_the_padding_shortcut(zeros: str) -> None:
+def test_gradient_flows_through_the_padding_shortcut(zeros: str) -> None:
     x = torch.rand(1, 2, 5, 4, requires_grad=True)
     PadShortcut(2, 5, stride=2, zeros=zeros)(x).sum().backward()
     expected = torch.zeros(1, 2, 5, 4)
@@ -181,7 +182,7 @@ def blurred(x: Tensor) -> Tensor:
 def test_shortcut_pools_before_it_projects(
     downsample: str, pooled: Callable[[Tensor], Tensor], size: tuple[int, int]
 ) -> None:
-    module = randomised(BasicBlock(5, 12, stride=2, downsample=downsample))
+    module = randomized(BasicBlock(5, 12, stride=2, downsample=downsample))
     x, p = torch.randn(2, 5, *size, dtype=torch.float64), module.state_dict()
     skip = norm(conv(pooled(x), p, "shortcut.1"), p, "shortcut.2")
     torch.testing.assert_close(module(x), (basic(x, p) + skip).clamp(min=0))
@@ -199,7 +200,7 @@ def test_blur_has_no_weights_to_save_and_follows_the_dtype() -> None:
 
 
 def test_squeeze_excitation_scales_the_branch() -> None:
-    module = randomised(BasicBlock(5, 32, stride=2, se_reduction=16))
+    module = randomized(BasicBlock(5, 32, stride=2, se_reduction=16))
     x, p = torch.randn(2, 5, 6, 9, dtype=torch.float64), module.state_dict()
     y = basic(x, p)
     squeezed = (y.mean((2, 3)) @ p["se.fc1.weight"][:, :, 0, 0].T + p["se.fc1.bias"]).clamp(min=0)
@@ -273,63 +274,54 @@ def test_middle_width_is_free() -> None:
 
 @every_block
 def test_blocks_copy(block: Callable[..., ResidualBlock]) -> None:
-    module = randomised(block(4, 8, stride=2, shortcut="pad", downsample="blur", se_reduction=4, stochastic_depth=0.5))
+    module = randomized(block(4, 8, stride=2, shortcut="pad", downsample="blur", se_reduction=4, stochastic_depth=0.5))
     x = torch.rand(2, 4, 5, 7, dtype=torch.float64)
     assert torch.equal(copy.deepcopy(module)(x), module(x))
 
 
-BAD = [
+NUMBER = "a number at least 0 and below 1"
+BAD: list[tuple[Any, str, Any, type[Exception], str]] = [
+    (BasicBlock, "shortcut", "padd", UnknownNameError, "one of 'projection', 'pad', 'pad_after'"),
+    (BasicBlock, "downsample", "max", UnknownNameError, "one of 'stride', 'average', 'blur'"),
+    (BasicBlock, "stride", 0, ArgumentError, "a positive int"),
+    (BasicBlock, "dilation", 1.5, ArgumentError, "a positive int"),
+    (BasicBlock, "first_dilation", 0, ArgumentError, "a positive int"),
+    (BasicBlock, "se_reduction", -1, ArgumentError, "a positive int"),
+    (BasicBlock, "stochastic_depth", 1.0, ArgumentError, NUMBER),
+    (BasicBlock, "stochastic_depth", "half", ArgumentError, NUMBER),
+    (BasicBlock, "norm", "batch", ArgumentError, "a class or a function that makes a module"),
+    (PreActBlock, "act", None, ArgumentError, "a class or a function that makes a module"),
+    (WideBlock, "dropout", -0.1, ArgumentError, NUMBER),
+    (WideBlock, "dropout", "half", ArgumentError, NUMBER),
+    (WideBlock, "dropout", float("nan"), ArgumentError, NUMBER),
+    (Bottleneck, "groups", 3, ArgumentError, "a divisor of the channels 4 -> 4"),
+    (Bottleneck, "groups", 0, ArgumentError, "a positive int"),
+    (PreActBottleneck, "bottleneck_ratio", 0, ArgumentError, "a number above 0"),
+    (Bottleneck, "bottleneck_ratio", "quarter", ArgumentError, "a number above 0"),
     (
-        BasicBlock,
-        {"shortcut": "padd"},
+        partial(PadShortcut, in_channels=3, out_channels=6),
+        "zeros",
+        "before",
         UnknownNameError,
-        r"shortcut: expected one of 'projection', 'pad', 'pad_after', got 'padd'; did you mean 'pad'",
+        "one of 'split', 'after'",
     ),
-    (
-        BasicBlock,
-        {"downsample": "max"},
-        UnknownNameError,
-        r"downsample: expected one of 'stride', 'average', 'blur', got 'max'",
-    ),
-    (BasicBlock, {"stride": 0}, ArgumentError, r"stride: expected a positive int, got 0"),
-    (BasicBlock, {"dilation": 1.5}, ArgumentError, r"dilation: expected a positive int, got 1.5"),
-    (BasicBlock, {"first_dilation": 0}, ArgumentError, r"first_dilation: expected a positive int, got 0"),
-    (BasicBlock, {"se_reduction": -1}, ArgumentError, r"se_reduction: expected a positive int, got -1"),
-    (
-        BasicBlock,
-        {"stochastic_depth": 1.0},
-        ArgumentError,
-        r"stochastic_depth: expected a probability, at least 0 and below 1, got 1.0",
-    ),
-    (WideBlock, {"dropout": -0.1}, ArgumentError, r"dropout: expected a probability, at least 0 and below 1, got -0.1"),
-    (
-        Bottleneck,
-        {"groups": 3, "bottleneck_ratio": 0.5},
-        ArgumentError,
-        r"groups: expected a divisor of the channels 8 -> 8, got 3",
-    ),
-    (Bottleneck, {"groups": 0}, ArgumentError, r"groups: expected a positive int, got 0"),
-    (PreActBottleneck, {"bottleneck_ratio": 0}, ArgumentError, r"bottleneck_ratio: expected a positive number, got 0"),
+    (partial(BasicBlock, out_channels=4), "in_channels", 0, ArgumentError, "a positive int"),
+    (partial(BlurPool, stride=2), "channels", 2.0, ArgumentError, "a positive int"),
+    (partial(BlurPool, 3), "stride", "2", ArgumentError, "a positive int"),
 ]
 
 
-@pytest.mark.parametrize(("block", "options", "error", "message"), BAD)
-def test_bad_option_is_named(
-    block: Callable[..., ResidualBlock], options: dict[str, Any], error: type[Exception], message: str
-) -> None:
-    with pytest.raises(error, match=message):
-        block(4, 16, **options)
+@pytest.mark.parametrize(("make", "option", "value", "error", "expected"), BAD)
+def test_bad_option_is_named(make: Any, option: str, value: Any, error: type[Exception], expected: str) -> None:
+    with pytest.raises(error, match=rf"{option}: expected {re.escape(expected)}, got {value!r}"):
+        make(*((4, 16) if make in BLOCKS else ()), **{option: value})
 
 
-def test_padding_shortcut_names_what_it_cannot_do() -> None:
+def test_padding_shortcut_does_not_reduce_channels() -> None:
     with pytest.raises(
-        ArgumentError, match=r"shortcut='pad': expected at least as many channels after as before, got 8 -> 4"
+        ArgumentError, match=r"shortcut='pad': expected out_channels of at least in_channels, got 8 -> 4"
     ):
         BasicBlock(8, 4, shortcut="pad")
-    with pytest.raises(UnknownNameError, match=r"zeros: expected one of 'split', 'after', got 'before'"):
-        PadShortcut(3, 6, zeros="before")
-    with pytest.raises(ArgumentError, match=r"in_channels: expected a positive int, got 0"):
-        BasicBlock(0, 4)
 
 
 # Learning
@@ -337,7 +329,7 @@ def test_padding_shortcut_names_what_it_cannot_do() -> None:
 
 @pytest.fixture
 def _one_thread() -> Iterator[None]:
-    """On maps of 8x8 threads only wait for each other."""
+    """Maps of 8x8 are too small for two threads."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

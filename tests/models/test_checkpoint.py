@@ -1,4 +1,4 @@
-"""Checkpoints of other repositories end up where they belong, and those that do not fit change nothing."""
+"""Checkpoints of other repositories load into the right layers; those that do not fit change nothing."""
 
 import copy
 import os
@@ -10,54 +10,35 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from resizenet import CheckpointError, UnknownNameError, create_model
+from resizenet import CheckpointError, UnknownNameError, UnsupportedModelError, create_model
 from resizenet.models import BasicBlock, Bottleneck, ResNet, WideBlock, load_checkpoint
 
 BATCH_NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
-# Their modules, ours: read in the repositories' sources. "*" is a convolution or a linear layer, "+" a batch norm.
+# Their modules and ours, read in the repositories' sources. "*" is a convolution or a linear layer, "+" a batch norm.
 TORCHVISION = {
     "conv1": "stem.conv *",
     "bn1": "stem.norm +",
-    "layer1.0.conv1": "stages.0.0.conv1 *",
-    "layer1.0.bn1": "stages.0.0.norm1 +",
-    "layer1.0.conv2": "stages.0.0.conv2 *",
-    "layer1.0.bn2": "stages.0.0.norm2 +",
-    "layer2.0.conv1": "stages.1.0.conv1 *",
-    "layer2.0.bn1": "stages.1.0.norm1 +",
-    "layer2.0.conv2": "stages.1.0.conv2 *",
-    "layer2.0.bn2": "stages.1.0.norm2 +",
+    **{f"layer{i}.0.conv{j}": f"stages.{i - 1}.0.conv{j} *" for i in (1, 2) for j in (1, 2)},
+    **{f"layer{i}.0.bn{j}": f"stages.{i - 1}.0.norm{j} +" for i in (1, 2) for j in (1, 2)},
     "layer2.0.downsample.0": "stages.1.0.shortcut.0 *",
     "layer2.0.downsample.1": "stages.1.0.shortcut.1 +",
     "fc": "fc *",
 }
 KUANGLIU = {name.replace("downsample", "shortcut").replace("fc", "linear"): ours for name, ours in TORCHVISION.items()}
+LAYERS = {0: "conv1 *", 1: "norm1 +", 3: "conv2 *", 4: "norm2 +"}
 WEIAICUNZAI = {
     "conv1.0": "stem.conv *",
     "conv1.1": "stem.norm +",
-    "conv2_x.0.residual_function.0": "stages.0.0.conv1 *",
-    "conv2_x.0.residual_function.1": "stages.0.0.norm1 +",
-    "conv2_x.0.residual_function.3": "stages.0.0.conv2 *",
-    "conv2_x.0.residual_function.4": "stages.0.0.norm2 +",
-    "conv3_x.0.residual_function.0": "stages.1.0.conv1 *",
-    "conv3_x.0.residual_function.1": "stages.1.0.norm1 +",
-    "conv3_x.0.residual_function.3": "stages.1.0.conv2 *",
-    "conv3_x.0.residual_function.4": "stages.1.0.norm2 +",
+    **{f"conv{i}_x.0.residual_function.{j}": f"stages.{i - 2}.0.{LAYERS[j]}" for i in (2, 3) for j in LAYERS},
     "conv3_x.0.shortcut.0": "stages.1.0.shortcut.0 *",
     "conv3_x.0.shortcut.1": "stages.1.0.shortcut.1 +",
     "fc": "fc *",
 }
 XTERNALZ = {
     "conv1": "stem.conv *",
-    "block1.layer.0.bn1": "stages.0.0.norm1 +",
-    "block1.layer.0.conv1": "stages.0.0.conv1 *",
-    "block1.layer.0.bn2": "stages.0.0.norm2 +",
-    "block1.layer.0.conv2": "stages.0.0.conv2 *",
-    "block1.layer.0.convShortcut": "stages.0.0.shortcut.0 *",
-    "block2.layer.0.bn1": "stages.1.0.norm1 +",
-    "block2.layer.0.conv1": "stages.1.0.conv1 *",
-    "block2.layer.0.bn2": "stages.1.0.norm2 +",
-    "block2.layer.0.conv2": "stages.1.0.conv2 *",
-    "block2.layer.0.convShortcut": "stages.1.0.shortcut.0 *",
+    **{f"block{i}.layer.0.bn{j}": f"stages.{i - 1}.0.norm{j} +" for i in (1, 2) for j in (1, 2)},
+    **{f"block{i}.layer.0.conv{j}": f"stages.{i - 1}.0.conv{j} *" for i in (1, 2) for j in (1, 2)},
+    **{f"block{i}.layer.0.convShortcut": f"stages.{i - 1}.0.shortcut.0 *" for i in (1, 2)},
     "bn1": "norm.0 +",
     "fc": "fc *",
 }
@@ -237,12 +218,17 @@ def test_dict_without_tensors_is_described(source: dict[str, Any], got: str) -> 
         load_checkpoint(small(), source)
 
 
-def test_unknown_layout_lists_the_known() -> None:
-    with pytest.raises(
-        UnknownNameError,
-        match=r"layout: expected one of 'auto', 'resizenet', 'torchvision', .*, got 'torchvison'; did you mean 'torchvision'",
-    ):
-        load_checkpoint(small(), {}, layout="torchvison")
+def test_unknown_layout_has_a_hint() -> None:
+    expected = (
+        "layout: expected one of 'auto', 'resizenet', 'torchvision', .*, got 'torchvison'; did you mean 'torchvision'"
+    )
+    with pytest.raises(UnknownNameError, match=expected):
+        load_checkpoint(small(), {}, layout="torchvison")  # type: ignore[arg-type]
+
+
+def test_other_models_are_refused() -> None:
+    with pytest.raises(UnsupportedModelError, match=r"load_checkpoint: expected a resizenet.models.ResNet, got Linear"):
+        load_checkpoint(nn.Linear(3, 3), {"weight": torch.zeros(3, 3)})  # type: ignore[arg-type]
 
 
 def test_a_named_layout_is_not_replaced_by_a_better_one() -> None:

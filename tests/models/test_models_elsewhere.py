@@ -1,4 +1,4 @@
-"""Networks outside the Python process that built them: copied, pickled, compiled, exported, spread, in another memory format."""
+"""Networks copied, pickled, compiled, exported, in another memory format and in DistributedDataParallel."""
 
 import copy
 import pickle
@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from resizenet import adapt, models
 from resizenet.models import BasicBlock, FeatureExtractor, ResNet, create_model, resnet9
 
-EVERYTHING = {"se_reduction": 4, "stochastic_depth": 0.2, "zero_init": True}
+MANY = {"se_reduction": 4, "stochastic_depth": 0.2, "zero_init": True}
 CASES: dict[str, dict[str, Any]] = {
     "basic, option A": {"block": models.BasicBlock, "shortcut": "pad"},
     "bottleneck, blur": {
@@ -23,24 +23,21 @@ CASES: dict[str, dict[str, Any]] = {
         "groups": 2,
         "bottleneck_ratio": 0.5,
         "downsample": "blur",
-        **EVERYTHING,
+        **MANY,
     },
     "pre-activation, option A after": {
         "block": models.PreActBlock,
         "shortcut": "pad_after",
         "stem": "no_pool",
-        **EVERYTHING,
+        **MANY,
     },
-    "pre-activation bottleneck, dilated": {"block": models.PreActBottleneck, "output_stride": 1, **EVERYTHING},
-    "wide, large stem": {"block": models.WideBlock, "dropout": 0.3, "stem": "imagenet", **EVERYTHING},
+    "pre-activation bottleneck, dilated": {"block": models.PreActBottleneck, "output_stride": 1, **MANY},
+    "wide, large stem": {"block": models.WideBlock, "dropout": 0.3, "stem": "imagenet", **MANY},
     "average": {"block": models.BasicBlock, "downsample": "average"},
     "space to depth": {"block": models.BasicBlock, "stem": "space_to_depth"},
 }
-UNEVEN = {
-    "average",
-    "space to depth",
-    "resnet9",
-}  # padded where a side is no multiple: torch cannot prove named sizes, but infers them
+# These pad a side that is no multiple: torch cannot prove named sizes there, but infers them.
+UNEVEN = {"average", "space to depth", "resnet9"}
 COMPILED = ["basic, option A", "pre-activation, option A after", "space to depth", "resnet9"]
 every_case = pytest.mark.parametrize("case", [*CASES, "resnet9"])
 
@@ -63,7 +60,7 @@ def test_copies_answer_the_same(case: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["resnet20", "preact_resnet20", "wrn_16_4", "se_resnet20", "resnet14_64", "resnet18"])
-def test_networks_of_the_zoo_pickle(name: str) -> None:
+def test_named_networks_pickle(name: str) -> None:
     model, x = create_model(name).eval(), torch.rand(1, 3, 16, 16)
     assert torch.equal(pickle.loads(pickle.dumps(model))(x), model(x))
 
@@ -102,7 +99,7 @@ def test_network_compiles_with_inductor(case: str) -> None:
 @every_case
 def test_network_exports_with_any_batch_height_and_width(case: str) -> None:
     model = build(case)
-    least = model.output_stride + 1  # torch.export takes a side of one cell for a constant
+    least = model.output_stride + 1  # torch.export treats a side of one position as a constant
     named = {0: Dim("batch"), 2: Dim("height", min=least), 3: Dim("width", min=least)}
     sizes = dict.fromkeys(named, Dim.AUTO) if case in UNEVEN else named
     program = export(model, (torch.rand(2, 3, 32, 40),), dynamic_shapes=(sizes,)).module()
@@ -139,8 +136,8 @@ def test_network_trains_in_distributed_data_parallel(kind: str) -> None:
     model: nn.Module = ResNet(BasicBlock, (1, 1), (4, 8), shortcut="pad")
     if kind == "extractor":
         model = FeatureExtractor(model, indices=(0, 1))  # type: ignore[arg-type]
-    spread = DistributedDataParallel(model)
+    parallel = DistributedDataParallel(model)
     for _ in range(2):  # a parameter without gradient raises at the second step
-        out = spread(torch.rand(2, 3, 8, 9))
+        out = parallel(torch.rand(2, 3, 8, 9))
         sum(part.sum() for part in (out if kind == "extractor" else [out])).backward()
     assert all(p.grad is not None for p in model.parameters())

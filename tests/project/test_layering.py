@@ -63,7 +63,7 @@ def imported(module: str, source: str) -> Iterator[str]:
 
 
 def violations(module: str, source: str) -> list[str]:
-    """The imports of ``module``, such as "resizenet.models._zoo", that the rules forbid."""
+    """The imports of ``module``, such as "resizenet.models._registry", that the rules forbid."""
     room = module.split(".")[1]
     if room in {"__init__", "__main__"}:
         return []
@@ -164,7 +164,7 @@ def test_the_checker_finds_a_violation_and_nothing_else(module: str, source: str
 def test_the_checker_finds_a_circle_through_a_package_and_a_late_import() -> None:
     modules = {
         "resizenet.models.__init__": "from ._zoo import create_model",
-        "resizenet.models._zoo": "from ._resnet import ResNet",
+        "resizenet.models._registry": "from ._resnet import ResNet",
         "resizenet.models._resnet": "def late():\n    from . import create_model",
     }
     assert set(circle(import_graph(modules))) == set(modules)

@@ -4,13 +4,7 @@ from ._blocks import BasicBlock, BlockOptions, Bottleneck, PreActBlock, PreActBo
 from ._checkpoint import load_checkpoint
 from ._features import FeatureExtractor
 from ._layers import BlurPool
-from ._resnet import ResNet
-from ._resnet9 import ResNet9
-from ._shortcuts import PadShortcut
-from ._stems import CifarStem, ImageNetStem, NoPoolStem, SpaceToDepthStem, Stem
-from ._zoo import (
-    create_model,
-    list_models,
+from ._published import (
     preact_resnet20,
     preact_resnet56,
     preact_resnet110,
@@ -40,6 +34,11 @@ from ._zoo import (
     wrn_28_10,
     wrn_40_4,
 )
+from ._registry import create_model, list_models
+from ._resnet import ResNet
+from ._resnet9 import ResNet9
+from ._shortcuts import PadShortcut
+from ._stems import CifarStem, ImageNetStem, NoPoolStem, SpaceToDepthStem, Stem
 
 __all__ = [
     "BasicBlock",

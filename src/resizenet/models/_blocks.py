@@ -3,50 +3,51 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from torch import Tensor, nn
 from torchvision.ops import SqueezeExcitation, StochasticDepth
 
-from .._checks import check_choice, check_positive
-from .._errors import ArgumentError
+from .._checks import check_choice, check_positive, parse_number
 from .._sizes import round_half_up
-from ._layers import MakeAct, MakeNorm, conv
-from ._shortcuts import DOWNSAMPLES, SHORTCUTS, make_shortcut
+from ._layers import MakeAct, MakeNorm, check_callable, conv
+from ._shortcuts import Downsample, Shortcut, make_shortcut
 
 
 @dataclass(frozen=True, kw_only=True)
 class BlockOptions:
-    """What every block can be told, as keyword arguments.
+    """The keyword arguments that every block takes.
 
     Attributes:
-        stride: of the block's map; the first 3x3 convolution and the shortcut carry it.
-        dilation: of the 3x3 convolutions.
-        first_dilation: of the 3x3 convolution that carries the stride, ``dilation`` unless given. Where a stage's stride was
-            replaced by dilation, that convolution still works on the grid of the stage before.
-        shortcut: where the map or the channels change: "projection" (option B of He et al. 2015, section 3.3: a 1x1 convolution),
-            "pad" (option A: subsampled, zeros before and after its channels) or "pad_after" (option A, all zeros after).
-        downsample: how the shortcut shrinks the map: "stride" (every stride-th pixel, as published), "average" (an average pool,
-            then stride 1: ResNet-D of He et al. 2018, "Bag of Tricks", section 4.2) or "blur" (Zhang 2019, "Making Convolutional
-            Networks Shift-Invariant Again": [1, 2, 1] / 4 before subsampling).
-        se_reduction: channels per squeezed channel of squeeze-excitation (Hu et al. 2018, section 3), which scales the branch; 0
-            for none. Published: 16.
-        stochastic_depth: probability, per sample, that the branch is dropped in training (Huang et al. 2016, section 3).
-        zero_init: start as the shortcut alone: the branch's last norm is zero, or its last convolution where no norm follows
-            (Goyal et al. 2017, section 5.1).
+        stride: stride of the block, applied by the first 3x3 convolution and by the shortcut.
+        dilation: dilation of the 3x3 convolutions.
+        first_dilation: dilation of the 3x3 convolution that has the stride; ``dilation`` unless given. Where dilation
+            replaces a stage's stride, that convolution still has the dilation of the stage before.
+        shortcut: used where the branch changes the map's size or channels: "projection" (option B of He et al. 2015,
+            section 3.3: a 1x1 convolution), "pad" (option A: subsampled, zero channels before and after its own) or
+            "pad_after" (option A, all zero channels after).
+        downsample: how the shortcut reduces the map: "stride" (every stride-th pixel, as published), "average" (an
+            average pool, then stride 1: ResNet-D of He et al. 2018, "Bag of Tricks", section 4.2) or "blur" (Zhang
+            2019, "Making Convolutional Networks Shift-Invariant Again": [1, 2, 1] / 4 before subsampling).
+        se_reduction: reduction ratio of squeeze-excitation on the branch (Hu et al. 2018, section 3); 0 leaves it out.
+            Published: 16.
+        stochastic_depth: probability, per sample, that the branch is dropped in training (Huang et al. 2016, section
+            3).
+        zero_init: start as the shortcut alone, with zeros in the branch's last norm, or in its last convolution where
+            no norm follows (Goyal et al. 2017, section 5.1).
         norm: makes a norm from a number of channels.
         act: makes an activation.
 
     Raises:
-        ArgumentError: a number outside its range.
+        ArgumentError: a number outside its range, or a norm or activation that cannot be called.
         UnknownNameError: an unknown shortcut or downsample.
     """
 
     stride: int = 1
     dilation: int = 1
     first_dilation: int | None = None
-    shortcut: str = "projection"
-    downsample: str = "stride"
+    shortcut: Shortcut = "projection"
+    downsample: Downsample = "stride"
     se_reduction: int = 0
     stochastic_depth: float = 0.0
     zero_init: bool = False
@@ -54,47 +55,37 @@ class BlockOptions:
     act: MakeAct = nn.ReLU
 
     def __post_init__(self) -> None:
-        for name in ("stride", "dilation"):
-            check_positive(name, getattr(self, name))
+        check_positive("stride", self.stride)
+        check_positive("dilation", self.dilation)
         if self.first_dilation is not None:
             check_positive("first_dilation", self.first_dilation)
         if self.se_reduction != 0:
             check_positive("se_reduction", self.se_reduction)
-        check_choice("shortcut", self.shortcut, SHORTCUTS)
-        check_choice("downsample", self.downsample, DOWNSAMPLES)
-        check_rate("stochastic_depth", self.stochastic_depth)
+        check_choice("shortcut", self.shortcut, get_args(Shortcut))
+        check_choice("downsample", self.downsample, get_args(Downsample))
+        parse_number("stochastic_depth", self.stochastic_depth, at_least=0, below=1)
+        check_callable("norm", self.norm)
+        check_callable("act", self.act)
 
     @property
-    def new_grid(self) -> bool:
-        """Whether the block has a stride, or dilation in its place: its shortcut is the same in both cases, and so are its weights."""
+    def changes_resolution(self) -> bool:
+        """Whether the block has a stride, or dilation in its place; the shortcut has the same weights in both cases."""
         return self.stride > 1 or self.first_dilation not in (None, self.dilation)
 
-    def strided(self, in_channels: int, out_channels: int, *, groups: int = 1) -> nn.Conv2d:
-        """The 3x3 convolution that carries the stride."""
-        return conv(
-            in_channels,
-            out_channels,
-            3,
-            stride=self.stride,
-            dilation=self.first_dilation or self.dilation,
-            groups=groups,
-        )
-
-
-def check_rate(argument: str, value: float) -> None:
-    """Raise ArgumentError unless ``value`` is a probability below one."""
-    if not 0 <= value < 1:
-        raise ArgumentError(f"{argument}: expected a probability, at least 0 and below 1, got {value!r}")
+    def make_strided_conv(self, in_channels: int, out_channels: int, *, groups: int = 1) -> nn.Conv2d:
+        """The 3x3 convolution that has the block's stride."""
+        dilation = self.first_dilation or self.dilation
+        return conv(in_channels, out_channels, 3, stride=self.stride, dilation=dilation, groups=groups)
 
 
 class ResidualBlock(nn.Module):
-    """What all blocks share; subclasses implement ``branch``.
+    """The base class of all blocks; subclasses implement ``branch``.
 
     (B, in_channels, H, W) -> (B, out_channels, ceil(H / stride), ceil(W / stride)).
 
     Attributes:
-        preactivated: whether norm and activation come before the convolutions. A network of such blocks begins with a bare
-            convolution and ends with norm and activation (He et al. 2016, "Identity Mappings", appendix).
+        preactivated: whether norm and activation come before the convolutions. A network of such blocks begins with a
+            convolution without norm and ends with norm and activation (He et al. 2016, "Identity Mappings", appendix).
     """
 
     preactivated: ClassVar[bool] = False
@@ -104,21 +95,18 @@ class ResidualBlock(nn.Module):
         check_positive("in_channels", in_channels)
         check_positive("out_channels", out_channels)
         self.shortcut: nn.Module = nn.Identity()
-        if options.new_grid or in_channels != out_channels:
-            norm = None if self.preactivated else options.norm
+        if options.changes_resolution or in_channels != out_channels:
             self.shortcut = make_shortcut(
                 options.shortcut,
                 in_channels,
                 out_channels,
                 stride=options.stride,
                 downsample=options.downsample,
-                norm=norm,
+                norm=None if self.preactivated else options.norm,
             )
-        self.se = (
-            SqueezeExcitation(out_channels, max(1, out_channels // options.se_reduction))
-            if options.se_reduction
-            else nn.Identity()
-        )
+        self.se: nn.Module = nn.Identity()
+        if options.se_reduction:
+            self.se = SqueezeExcitation(out_channels, max(1, out_channels // options.se_reduction))
         self.drop = StochasticDepth(options.stochastic_depth, "row") if options.stochastic_depth else nn.Identity()
         self.act = nn.Identity() if self.preactivated else options.act()
 
@@ -133,7 +121,7 @@ class ResidualBlock(nn.Module):
 
 
 def _zero_last(*layers: nn.Module) -> None:
-    """Zeros in the last of the layers that has a weight."""
+    """Set the weight of the last of the layers that has one to zero."""
     weights = [layer.weight for layer in layers if isinstance(getattr(layer, "weight", None), nn.Parameter)]
     nn.init.zeros_(weights[-1])  # type: ignore[arg-type]
 
@@ -142,15 +130,15 @@ class BasicBlock(ResidualBlock):
     """Two 3x3 convolutions, activation after the sum (He et al. 2015, figure 2).
 
     Args:
-        in_channels: channels before.
-        out_channels: channels after.
-        **options: those of ``BlockOptions``.
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        **options: see ``BlockOptions``.
     """
 
     def __init__(self, in_channels: int, out_channels: int, **options: Any) -> None:
         o = BlockOptions(**options)
         super().__init__(in_channels, out_channels, o)
-        self.conv1 = o.strided(in_channels, out_channels)
+        self.conv1 = o.make_strided_conv(in_channels, out_channels)
         self.norm1 = o.norm(out_channels)
         self.act1 = o.act()
         self.conv2 = conv(out_channels, out_channels, 3, dilation=o.dilation)
@@ -165,15 +153,17 @@ class BasicBlock(ResidualBlock):
 
 
 class Bottleneck(ResidualBlock):
-    """1x1, 3x3 and 1x1 convolutions, activation after the sum (He et al. 2015, figure 5), the stride on the 3x3.
+    """1x1, 3x3 and 1x1 convolutions, activation after the sum (He et al. 2015, figure 5).
+
+    The 3x3 convolution has the stride.
 
     Args:
-        in_channels: channels before.
-        out_channels: channels after.
-        bottleneck_ratio: channels of the 3x3 convolution as a share of ``out_channels``, rounded half up: 1/4 as published, 1/2
-            or 1 where small maps need more. ResNeXt's cardinality times width over ``out_channels``.
-        groups: of the 3x3 convolution: ResNeXt's cardinality (Xie et al. 2017, figure 3c).
-        **options: those of ``BlockOptions``.
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        bottleneck_ratio: channels of the 3x3 convolution as a share of ``out_channels``, rounded half up: 1/4 as
+            published, 1/2 or 1 where small maps need more. For ResNeXt: cardinality times width over ``out_channels``.
+        groups: groups of the 3x3 convolution, ResNeXt's cardinality (Xie et al. 2017, figure 3c).
+        **options: see ``BlockOptions``.
 
     Raises:
         ArgumentError: a middle width that the groups do not divide, or a ratio that is not positive.
@@ -184,11 +174,11 @@ class Bottleneck(ResidualBlock):
     ) -> None:
         o = BlockOptions(**options)
         super().__init__(in_channels, out_channels, o)
-        middle = _middle(out_channels, bottleneck_ratio)
+        middle = _middle_channels(out_channels, bottleneck_ratio)
         self.conv1 = conv(in_channels, middle, 1)
         self.norm1 = o.norm(middle)
         self.act1 = o.act()
-        self.conv2 = o.strided(middle, middle, groups=groups)
+        self.conv2 = o.make_strided_conv(middle, middle, groups=groups)
         self.norm2 = o.norm(middle)
         self.act2 = o.act()
         self.conv3 = conv(middle, out_channels, 1)
@@ -203,16 +193,14 @@ class Bottleneck(ResidualBlock):
         return out
 
 
-def _middle(out_channels: int, bottleneck_ratio: float) -> int:
-    if not bottleneck_ratio > 0:
-        raise ArgumentError(f"bottleneck_ratio: expected a positive number, got {bottleneck_ratio!r}")
-    return round_half_up(out_channels * bottleneck_ratio)
+def _middle_channels(out_channels: int, bottleneck_ratio: float) -> int:
+    return round_half_up(out_channels * parse_number("bottleneck_ratio", bottleneck_ratio, above=0))
 
 
 class PreActivated(ResidualBlock):
     """A block that begins with norm and activation and ends with the sum (He et al. 2016, figure 1b).
 
-    An identity shortcut passes the input as it came; any other works on the activated input, which the branch shares.
+    An identity shortcut passes the input unchanged. Any other shortcut takes the activated input, as the branch does.
     """
 
     preactivated = True
@@ -234,15 +222,15 @@ class PreActBlock(PreActivated):
     """Two 3x3 convolutions, each after norm and activation (He et al. 2016, figure 1b).
 
     Args:
-        in_channels: channels before.
-        out_channels: channels after.
-        **options: those of ``BlockOptions``.
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        **options: see ``BlockOptions``.
     """
 
     def __init__(self, in_channels: int, out_channels: int, **options: Any) -> None:
         o = BlockOptions(**options)
         super().__init__(in_channels, out_channels, o)
-        self.conv1 = o.strided(in_channels, out_channels)
+        self.conv1 = o.make_strided_conv(in_channels, out_channels)
         self.norm2 = o.norm(out_channels)
         self.act2 = o.act()
         self.conv2 = conv(out_channels, out_channels, 3, dilation=o.dilation)
@@ -259,10 +247,10 @@ class WideBlock(PreActBlock):
     """``PreActBlock`` with dropout between its convolutions (Zagoruyko & Komodakis 2016, figure 1d).
 
     Args:
-        in_channels: channels before.
-        out_channels: channels after.
+        in_channels: channels of the input.
+        out_channels: channels of the output.
         dropout: probability that a value is dropped in training. Published: 0.3 on CIFAR.
-        **options: those of ``BlockOptions``.
+        **options: see ``BlockOptions``.
 
     Raises:
         ArgumentError: a probability outside [0, 1).
@@ -270,8 +258,7 @@ class WideBlock(PreActBlock):
 
     def __init__(self, in_channels: int, out_channels: int, *, dropout: float = 0.0, **options: Any) -> None:
         super().__init__(in_channels, out_channels, **options)
-        check_rate("dropout", dropout)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(parse_number("dropout", dropout, at_least=0, below=1))
 
     def branch(self, x: Tensor) -> Tensor:
         """The activated input, (B, in_channels, H, W) -> (B, out_channels, H', W')."""
@@ -280,14 +267,16 @@ class WideBlock(PreActBlock):
 
 
 class PreActBottleneck(PreActivated):
-    """1x1, 3x3 and 1x1 convolutions, each after norm and activation (He et al. 2016), the stride on the 3x3.
+    """1x1, 3x3 and 1x1 convolutions, each after norm and activation (He et al. 2016).
+
+    The 3x3 convolution has the stride.
 
     Args:
-        in_channels: channels before.
-        out_channels: channels after.
+        in_channels: channels of the input.
+        out_channels: channels of the output.
         bottleneck_ratio: as in ``Bottleneck``.
-        groups: of the 3x3 convolution.
-        **options: those of ``BlockOptions``.
+        groups: groups of the 3x3 convolution.
+        **options: see ``BlockOptions``.
 
     Raises:
         ArgumentError: as in ``Bottleneck``.
@@ -298,11 +287,11 @@ class PreActBottleneck(PreActivated):
     ) -> None:
         o = BlockOptions(**options)
         super().__init__(in_channels, out_channels, o)
-        middle = _middle(out_channels, bottleneck_ratio)
+        middle = _middle_channels(out_channels, bottleneck_ratio)
         self.conv1 = conv(in_channels, middle, 1)
         self.norm2 = o.norm(middle)
         self.act2 = o.act()
-        self.conv2 = o.strided(middle, middle, groups=groups)
+        self.conv2 = o.make_strided_conv(middle, middle, groups=groups)
         self.norm3 = o.norm(middle)
         self.act3 = o.act()
         self.conv3 = conv(middle, out_channels, 1)

@@ -1,13 +1,15 @@
-"""Weights from elsewhere: the key layouts of the well-known repositories, mapped onto ours."""
+"""Checkpoints of well-known repositories: their key layouts, mapped onto ours."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from typing import Literal, get_args
 
 from torch import Tensor
 
 from .._checks import check_choice
+from .._errors import UnsupportedModelError
 from .._weights import Source, check_weights, read_weights
 from ._resnet import ResNet
 
@@ -15,7 +17,7 @@ Rule = tuple[str, str | Callable[[re.Match[str]], str]]  # what re.sub takes
 
 
 def _stage(first: int) -> Callable[[re.Match[str]], str]:
-    """The name of the stage whose number, counted from ``first``, is the match's first group."""
+    """A replacement: the stage whose number, counted from ``first``, is the match's first group."""
 
     def name(match: re.Match[str]) -> str:
         return f"stages.{int(match[1]) - first}."
@@ -32,11 +34,12 @@ _TORCHVISION: tuple[Rule, ...] = (
 )
 _RESIDUAL_FUNCTION = {0: "conv1", 1: "norm1", 3: "conv2", 4: "norm2", 6: "conv3", 7: "norm3"}  # 2 and 5 are activations
 
-# Each as read in the repository's source; torchvision's is also that of timm's ResNet and of chenyaofo/pytorch-cifar-models.
-LAYOUTS: dict[str, tuple[Rule, ...]] = {
+Layout = Literal["auto", "resizenet", "torchvision", "pytorch-cifar", "pytorch-cifar100", "wide-resnet"]
+# Read in each repository's source. timm's ResNet and chenyaofo/pytorch-cifar-models have torchvision's layout.
+LAYOUTS: dict[Layout, tuple[Rule, ...]] = {
     "resizenet": (),
     "torchvision": _TORCHVISION,
-    "pytorch-cifar": (*_TORCHVISION, (r"^linear\.", "fc.")),  # kuangliu; akamaster/pytorch_resnet_cifar10 too
+    "pytorch-cifar": (*_TORCHVISION, (r"^linear\.", "fc.")),  # kuangliu, and akamaster/pytorch_resnet_cifar10
     "pytorch-cifar100": (  # weiaicunzai
         (r"^conv1\.0\.", "stem.conv."),
         (r"^conv1\.1\.", "stem.norm."),
@@ -53,22 +56,25 @@ LAYOUTS: dict[str, tuple[Rule, ...]] = {
 }
 
 
-def load_checkpoint(model: ResNet, source: Source, *, layout: str = "auto") -> None:
+def load_checkpoint(model: ResNet, source: Source, *, layout: Layout = "auto") -> None:
     """Load weights that another repository or torchvision saved.
 
-    The keys are renamed, never guessed: every weight of the model must be there in its shape, and nothing else. Only
-    ``num_batches_tracked``, which torch before 0.4.1 did not save, may be missing. For another number of classes, build the model
-    with that of the checkpoint, load, then ``reset_classifier``.
+    The keys are renamed by fixed rules. Every weight of the model must be in the checkpoint with the same shape, and no
+    other weight may be. Only ``num_batches_tracked``, which torch before 0.4.1 did not save, may be missing. For
+    another number of classes, build the model with the checkpoint's number, load, then call ``reset_classifier``.
 
     Args:
         model: the network; it is changed only if everything fits.
-        source: a file, read with ``weights_only=True``, or a state dict. Either may be wrapped in a dict under "state_dict",
-            "model_state_dict", "model" or "net", with keys that begin with "module." or "_orig_mod.".
-        layout: "resizenet", "torchvision" (timm's ResNet too), "pytorch-cifar" (kuangliu, akamaster), "pytorch-cifar100"
-            (weiaicunzai), "wide-resnet" (xternalz), or "auto": the one whose keys agree best with the model's.
+        source: a file, read with ``weights_only=True``, or a state dict. Either may be wrapped in a dict under
+            "state_dict", "model_state_dict", "model" or "net", with keys that begin with "module." or "_orig_mod.".
+        layout: "resizenet", "torchvision" (timm's ResNet too), "pytorch-cifar" (kuangliu, akamaster),
+            "pytorch-cifar100" (weiaicunzai), "wide-resnet" (xternalz), or "auto": the layout that maps the most keys
+            onto the model's.
 
     Raises:
-        CheckpointError: a file that is no checkpoint, or keys that are missing, unexpected or of the wrong shape, all of them named.
+        CheckpointError: a file that is no checkpoint, or keys that are missing, unexpected or of the wrong shape; the
+            message names every key at fault.
+        UnsupportedModelError: a model that is not a ``ResNet`` of this library.
         UnknownNameError: an unknown layout.
         FileNotFoundError: no such file.
 
@@ -78,7 +84,9 @@ def load_checkpoint(model: ResNet, source: Source, *, layout: str = "auto") -> N
         >>> model = resnet18(stem="imagenet", num_classes=1000)
         >>> load_checkpoint(model, torchvision.models.resnet18().state_dict())
     """
-    check_choice("layout", layout, ("auto", *LAYOUTS))
+    if not isinstance(model, ResNet):
+        raise UnsupportedModelError(f"load_checkpoint: expected a resizenet.models.ResNet, got {type(model).__name__}")
+    check_choice("layout", layout, get_args(Layout))
     state = read_weights(source, operation="load_checkpoint")
     target = model.state_dict()
     candidates = [_translate(state, rules) for name, rules in LAYOUTS.items() if layout in ("auto", name)]

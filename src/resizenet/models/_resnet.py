@@ -10,12 +10,10 @@ from typing import Any, NamedTuple
 from einops import reduce
 from torch import Tensor, nn
 
-from .._checks import check_choice, check_positive
+from .._checks import check_choice, check_positive, is_int, is_sequence, parse_number
 from .._errors import ArgumentError, DtypeError, ShapeError
-from ._blocks import check_rate
-from ._features import intermediates, select
-from ._layers import MakeAct, MakeNorm
-from ._stems import STEMS, Stem
+from ._layers import MakeAct, MakeNorm, check_callable
+from ._stems import STEMS, Stem, StemName
 
 
 class ResNet(nn.Module):
@@ -24,30 +22,32 @@ class ResNet(nn.Module):
     A network of pre-activation blocks has a stem that is a convolution only, and ends with norm and activation.
 
     Args:
-        block: makes a block from (in_channels, out_channels) and keyword arguments, those of ``BlockOptions`` and its own, for
-            example ``BasicBlock``.
+        block: makes a block from (in_channels, out_channels) and keyword arguments, those of ``BlockOptions`` and its
+            own, for example ``BasicBlock``.
         depths: blocks per stage.
         widths: output channels per stage.
-        stem: "cifar" (3x3, stride 1), "no_pool" (7x7, stride 2), "imagenet" (7x7, stride 2, pool of stride 2), "space_to_depth"
-            (stride 4), or what makes a ``Stem``.
-        stem_width: output channels of the stem, those of the first stage unless given.
-        strides: of each stage's first block; 1 for the first stage and 2 for the others unless given.
-        output_stride: image pixels from one cell of the last map to the next; where the strides would exceed it, dilation takes
-            their place and the maps stay large (Chen et al. 2017, "Rethinking Atrous Convolution", section 3.1).
+        stem: "cifar" (3x3, stride 1), "no_pool" (7x7, stride 2), "imagenet" (7x7, stride 2, pool of stride 2),
+            "space_to_depth" (stride 4), or a function that makes a ``Stem``.
+        stem_width: output channels of the stem; those of the first stage unless given.
+        strides: stride of each stage's first block; 1 for the first stage and 2 for the others unless given.
+        output_stride: image pixels from one position of the last map to the next. Where the strides would exceed it,
+            dilation replaces them and the maps stay large (Chen et al. 2017, "Rethinking Atrous Convolution", section
+            3.1).
         in_channels: channels of the image.
-        num_classes: of the classifier; 0 leaves it out, and the pooled features are returned.
-        stochastic_depth: probability that the last block's branch is dropped in training; it grows with depth, from
-            ``stochastic_depth / blocks`` at the first block (Huang et al. 2016, section 3).
+        num_classes: outputs of the classifier; 0 leaves it out, and the pooled features are returned.
+        stochastic_depth: probability that the last block's branch is dropped in training; it grows linearly with depth,
+            from ``stochastic_depth / blocks`` at the first block (Huang et al. 2016, section 3).
         norm: makes a norm from a number of channels.
         act: makes an activation.
-        **block_options: for every block: ``BlockOptions`` lists them.
+        **block_options: passed to every block; see ``BlockOptions``.
 
     Attributes:
         num_features: channels of the last map.
         feature_channels: channels of the stem's map and of every stage's.
 
     Raises:
-        ArgumentError: lengths that differ, a number outside its range, or an output stride that the strides do not pass.
+        ArgumentError: lengths that differ, a number outside its range, or an output stride that is not among the
+            strides.
         UnknownNameError: an unknown stem.
 
     Example:
@@ -66,7 +66,7 @@ class ResNet(nn.Module):
         depths: Sequence[int],
         widths: Sequence[int],
         *,
-        stem: str | Callable[..., Stem] = "cifar",
+        stem: StemName | Callable[..., Stem] = "cifar",
         stem_width: int | None = None,
         strides: Sequence[int] | None = None,
         output_stride: int | None = None,
@@ -78,37 +78,41 @@ class ResNet(nn.Module):
         **block_options: Any,
     ) -> None:
         super().__init__()
-        strides = (1, *[2] * (len(depths) - 1)) if strides is None else strides
+        check_callable("block", block)
+        if strides is None:
+            strides = (1, *[2] * (len(depths) - 1)) if is_sequence(depths) else ()
         _check_stages(depths=depths, widths=widths, strides=strides)
         stem_width = widths[0] if stem_width is None else stem_width
         check_positive("stem_width", stem_width)
-        check_rate("stochastic_depth", stochastic_depth)
+        parse_number("stochastic_depth", stochastic_depth, at_least=0, below=1)
         preactivated = _is_preactivated(block)
         layers = {"norm": norm, "act": act}
         self.in_channels = in_channels
         self.num_features = widths[-1]
         self.feature_channels: tuple[int, ...] = (stem_width, *widths)
         self.stem = _stem_maker(stem)(in_channels, stem_width, activate=not preactivated, **layers)
-        grids = _plan_strides(self.stem.stride, strides, output_stride)
-        self._strides = tuple(grid.stride for grid in grids)
+        plans = _plan_strides(self.stem.stride, strides, output_stride)
+        self._strides = tuple(plan.stride for plan in plans)
         rates = (stochastic_depth * i / sum(depths) for i in itertools.count(1))
         make = functools.partial(_make_stage, block, rates, {**layers, **block_options})
-        self.stages = nn.Sequential(*map(make, itertools.pairwise(self.feature_channels), depths, grids))
+        self.stages = nn.Sequential(*map(make, itertools.pairwise(self.feature_channels), depths, plans))
         self.norm = nn.Sequential(norm(widths[-1]), act()) if preactivated else nn.Identity()
         self.fc: nn.Module = nn.Identity()
         self.reset_classifier(num_classes)
 
     @property
     def feature_strides(self) -> tuple[int, ...]:
-        """Image pixels from one cell to the next, of the stem's map and of every stage's."""
-        return tuple(itertools.accumulate((self.stem.stride, *self._strides), lambda before, stride: before * stride))
+        """Image pixels from one position to the next, for the stem's map and for every stage's."""
+        return tuple(_cumulative(self.stem.stride, self._strides))
 
     @property
     def output_stride(self) -> int:
-        """Image pixels from one cell of the last map to the next."""
+        """Image pixels from one position of the last map to the next."""
         return self.feature_strides[-1]
 
     def _check_input(self, x: Tensor) -> None:
+        if not isinstance(x, Tensor):
+            raise DtypeError(f"ResNet: expected a tensor (B, {self.in_channels}, H, W), got {type(x).__name__}")
         if x.ndim != 4 or x.shape[1] != self.in_channels or 0 in x.shape[2:]:
             raise ShapeError(f"ResNet: expected (B, {self.in_channels}, H, W), got {tuple(x.shape)}")
         if not x.is_floating_point():
@@ -119,44 +123,45 @@ class ResNet(nn.Module):
             self._check_statistics(x)
 
     def _check_statistics(self, x: Tensor) -> None:
-        """BatchNorm has no variance to normalise with where one image's map is one cell."""
+        """BatchNorm cannot compute a variance from one image whose map is one position."""
         stride = self.output_stride
-        alone = x.shape[0] == 1 and max(x.shape[2:]) <= stride
-        if alone and any(module.training and isinstance(module, nn.BatchNorm2d) for module in self.modules()):
-            size = f"{x.shape[2]}x{x.shape[3]}"
+        single = x.shape[0] == 1 and max(x.shape[2:]) <= stride
+        if single and any(module.training and isinstance(module, nn.BatchNorm2d) for module in self.modules()):
             raise ShapeError(
-                f"ResNet: one image of {size} is too small for a stride of {stride} in train mode: its last map is a single cell, of which BatchNorm "
-                "has no variance; train with more images, larger ones, or a stem of a smaller stride"
+                f"ResNet: one image of {x.shape[2]}x{x.shape[3]} is too small for a stride of {stride} in train mode: "
+                "its last map is a single position, and BatchNorm has no variance; train with more images, larger "
+                "images, or a stem of a smaller stride"
             )
 
     def forward_features(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> the last map, (B, num_features, ceil(H / output_stride), ceil(W / output_stride)).
 
         Raises:
-            ShapeError: not four dimensions, no pixel, the wrong number of channels, or in train mode a single image that is too
-                small for BatchNorm.
-            DtypeError: not floating point.
+            ShapeError: not four dimensions, no pixel, the wrong number of channels, or in train mode a single image
+                that is too small for BatchNorm.
+            DtypeError: not a tensor, or not floating point.
         """
         self._check_input(x)
         features: Tensor = self.norm(self.stages(self.stem(x)))
         return features
 
     def forward_intermediates(self, x: Tensor, *, indices: Sequence[int] | None = None) -> tuple[Tensor, list[Tensor]]:
-        """The last map and those before it; errors as in ``forward_features``.
+        """The last map and the maps before it; errors as in ``forward_features``.
 
         Args:
             x: (B, in_channels, H, W).
-            indices: which maps, rising: 0 is the stem's, i that of stage i, -1 the last; all unless given.
+            indices: which maps, in increasing order: 0 is the stem's, i that of stage i, -1 the last; all unless given.
 
         Returns:
-            The last map, as from ``forward_features``, and a map per index, the i-th of stride ``feature_strides[indices[i]]``.
+            The last map, as from ``forward_features``, and a map per index, the i-th of stride
+            ``feature_strides[indices[i]]``.
 
         Raises:
-            ArgumentError: indices that are out of range or do not rise.
+            ArgumentError: indices that are out of range or do not increase.
         """
         self._check_input(x)
-        chosen = select(indices, 1 + len(self.stages))
-        maps = intermediates(self.stem, self.stages, self.norm, x)
+        chosen = parse_indices(indices, 1 + len(self.stages))
+        maps = feature_maps(self.stem, self.stages, self.norm, x)
         return maps[-1], [maps[i] for i in chosen]
 
     def forward_head(self, features: Tensor) -> Tensor:
@@ -169,11 +174,14 @@ class ResNet(nn.Module):
         return self.forward_head(self.forward_features(x))
 
     def get_classifier(self) -> nn.Module:
-        """The classifier, ``nn.Identity`` where there is none."""
+        """The classifier; ``nn.Identity`` if there is none."""
         return self.fc
 
     def reset_classifier(self, num_classes: int) -> None:
-        """A new, freshly initialised classifier where the other weights are, in their dtype; 0 leaves it out.
+        """Replace the classifier by a newly initialized one, on the device and in the dtype of the other weights.
+
+        Args:
+            num_classes: outputs of the new classifier; 0 leaves it out.
 
         Raises:
             ArgumentError: a negative number of classes.
@@ -188,25 +196,54 @@ class ResNet(nn.Module):
         return nn.Linear(self.num_features, num_classes)
 
 
-class _Grid(NamedTuple):
-    """How a stage changes the grid of its map: the stride that is left, and the dilation before and after its first block's stride."""
+def feature_maps(stem: nn.Module, stages: nn.Sequential, norm: nn.Module, x: Tensor) -> list[Tensor]:
+    """The stem's map and every stage's map, the last one after ``norm``."""
+    maps = [stem(x)]
+    for stage in stages:
+        maps.append(stage(maps[-1]))
+    return [*maps[:-1], norm(maps[-1])]
+
+
+def parse_indices(indices: Sequence[int] | None, count: int) -> list[int]:
+    """The indices as non-negative numbers; all of them for None.
+
+    Raises:
+        ArgumentError: no sequence of ints, no index, one that is out of range, or an order that does not increase.
+    """
+    given = range(count) if indices is None else indices
+    if is_sequence(given) and given and all(map(is_int, given)):
+        chosen = [i + count if i < 0 else i for i in given]
+        if chosen == sorted(set(chosen)) and chosen[0] >= 0 and chosen[-1] < count:
+            return chosen
+    raise ArgumentError(
+        f"indices: expected increasing ints from 0 (the stem) to {count - 1} (the last stage), got {indices!r}"
+    )
+
+
+class _StagePlan(NamedTuple):
+    """A stage's stride, and the dilation of its first strided convolution and of all others."""
 
     stride: int
     first_dilation: int
     dilation: int
 
 
-def _plan_strides(stem_stride: int, strides: Sequence[int], output_stride: int | None) -> list[_Grid]:
-    """The strides up to ``output_stride``, and dilation in place of those beyond."""
-    reached = list(itertools.accumulate((stem_stride, *strides), lambda before, stride: before * stride))
+def _cumulative(stem_stride: int, strides: Sequence[int]) -> list[int]:
+    return list(itertools.accumulate((stem_stride, *strides), lambda before, stride: before * stride))
+
+
+def _plan_strides(stem_stride: int, strides: Sequence[int], output_stride: int | None) -> list[_StagePlan]:
+    """Keep the strides up to ``output_stride`` and replace those beyond it by dilation."""
+    reached = _cumulative(stem_stride, strides)
     limit = reached[-1] if output_stride is None else output_stride
-    if limit not in reached:
+    if not is_int(limit) or isinstance(limit, bool) or limit not in reached:
         raise ArgumentError(
-            f"output_stride: expected one of {sorted(set(reached))}, the strides of the stem and the stages, got {output_stride!r}"
+            f"output_stride: expected one of {sorted(set(reached))}, the strides of the stem and the stages, "
+            f"got {output_stride!r}"
         )
     dilations = [max(1, stride // limit) for stride in reached]
-    grids = zip(strides, dilations, dilations[1:], strict=False)
-    return [_Grid(stride * before // after, before, after) for stride, before, after in grids]
+    steps = zip(strides, dilations, dilations[1:], strict=False)
+    return [_StagePlan(stride * before // after, before, after) for stride, before, after in steps]
 
 
 def _make_stage(
@@ -215,17 +252,17 @@ def _make_stage(
     options: dict[str, Any],
     channels: tuple[int, int],
     depth: int,
-    grid: _Grid,
+    plan: _StagePlan,
 ) -> nn.Sequential:
     before, width = channels
-    first = block(before, width, **grid._asdict(), stochastic_depth=next(rates), **options)
+    first = block(before, width, **plan._asdict(), stochastic_depth=next(rates), **options)
     rest = (
-        block(width, width, dilation=grid.dilation, stochastic_depth=next(rates), **options) for _ in range(depth - 1)
+        block(width, width, dilation=plan.dilation, stochastic_depth=next(rates), **options) for _ in range(depth - 1)
     )
     return nn.Sequential(first, *rest)
 
 
-def _stem_maker(stem: str | Callable[..., Stem]) -> Callable[..., Stem]:
+def _stem_maker(stem: StemName | Callable[..., Stem]) -> Callable[..., Stem]:
     if callable(stem):
         return stem
     check_choice("stem", stem, STEMS)
@@ -238,11 +275,13 @@ def _is_preactivated(block: Callable[..., nn.Module]) -> bool:
 
 
 def _check_stages(**values: Sequence[int]) -> None:
+    for name, numbers in values.items():
+        if not is_sequence(numbers):
+            raise ArgumentError(f"{name}: expected one int per stage, for example (1, 2, 2), got {numbers!r}")
     lengths = {len(numbers) for numbers in values.values()}
     if len(lengths) != 1 or 0 in lengths:
-        raise ArgumentError(
-            f"{', '.join(values)}: expected one number per stage in each, got {', '.join(map(repr, values.values()))}"
-        )
+        got = ", ".join(map(repr, values.values()))
+        raise ArgumentError(f"{', '.join(values)}: expected one number per stage in each, got {got}")
     for name, numbers in values.items():
         for number in numbers:
             check_positive(name, number)

@@ -1,4 +1,4 @@
-"""The nine-layer network of Page's entry to DAWNBench: convolutions with pools, and two residual blocks between them."""
+"""The nine-layer network of Page's entry to DAWNBench: pooled convolutions and two residual blocks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from ._resnet import ResNet
 
 
 class _ConvPool(nn.Sequential):
-    """3x3 convolution, norm, activation, max pool: (B, in_channels, H, W) -> (B, out_channels, ceil(H / stride), ceil(W / stride))."""
+    """3x3 convolution, norm, activation and max pool.
+
+    (B, in_channels, H, W) -> (B, out_channels, ceil(H / stride), ceil(W / stride)).
+    """
 
     def __init__(self, in_channels: int, out_channels: int, options: BlockOptions) -> None:
         super().__init__()
@@ -24,7 +27,7 @@ class _ConvPool(nn.Sequential):
 
 
 class _Residual(nn.Module):
-    """The input plus two convolutions, each with norm and activation; nothing after the sum: (B, channels, H, W), as before."""
+    """The input plus a branch of two convolutions, each with norm and activation; the shape stays."""
 
     def __init__(self, channels: int, options: BlockOptions) -> None:
         super().__init__()
@@ -38,7 +41,7 @@ class _Residual(nn.Module):
 
 
 def _block(in_channels: int, out_channels: int, **options: Any) -> nn.Module:
-    """A stage begins with the pooled convolution; what follows it is residual."""
+    """A stage begins with the pooled convolution, which has the stride; the blocks after it are residual."""
     o = BlockOptions(**options)
     return _Residual(out_channels, o) if o.stride == 1 else _ConvPool(in_channels, out_channels, o)
 
@@ -52,13 +55,14 @@ class _ScaledLinear(nn.Linear):
 
 
 class ResNet9(ResNet):
-    """Page's network: three pooled convolutions, the first and the last followed by a residual block, max pooling, 1/8 of a linear layer.
+    """Page's network: three pooled convolutions, two residual blocks, max pooling, and 1/8 of a linear layer.
 
-    (B, in_channels, H, W) -> (B, num_classes), any H and W; the verbs are those of ``ResNet``.
+    The first and the last pooled convolution are followed by a residual block. (B, in_channels, H, W) -> (B,
+    num_classes), any H and W; the methods are those of ``ResNet``.
 
     Args:
         in_channels: channels of the image.
-        num_classes: of the classifier; 0 leaves it out, and the pooled features are returned.
+        num_classes: outputs of the classifier; 0 leaves it out, and the pooled features are returned.
         norm: makes a norm from a number of channels.
         act: makes an activation.
     """

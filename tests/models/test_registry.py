@@ -1,14 +1,15 @@
-"""The published networks have the published counts, by torch's own counter and by hand, and work on one small image."""
+"""The published networks have the published counts, by torch's counter and by hand, and work on one small image."""
 
 import functools
 import pickle
+import re
 
 import pytest
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from resizenet import UnknownNameError, create_model, list_models, models
+from resizenet import ArgumentError, UnknownNameError, create_model, list_models, models
 from resizenet.__main__ import main
 
 # Parameters and MACs at 3x32x32 for 10 classes, and channels of the last map, as published.
@@ -31,22 +32,10 @@ FACTS = {
     "resnet101": (42_512_970, 2_509_983_744, 2048),
     "resnet152": (58_156_618, 3_722_137_600, 2048),
 }
-BLOCKS_PER_STAGE = {
-    "resnet20": 3,
-    "resnet32": 5,
-    "resnet44": 7,
-    "resnet56": 9,
-    "resnet110": 18,
-    "resnet1202": 200,
-}  # n of depth 6n + 2
-CIFAR_PARAMS = {
-    "resnet20": 269_722,
-    "resnet32": 464_154,
-    "resnet44": 658_586,
-    "resnet56": 853_018,
-    "resnet110": 1_727_962,
-    "resnet1202": 19_421_274,
-}
+BLOCKS_PER_STAGE = {"resnet20": 3, "resnet32": 5, "resnet44": 7, "resnet56": 9, "resnet110": 18, "resnet1202": 200}
+CIFAR_PARAMS = dict(  # depth 6n + 2
+    zip(BLOCKS_PER_STAGE, (269_722, 464_154, 658_586, 853_018, 1_727_962, 19_421_274), strict=True)
+)
 SQUEEZE_PARAMS = {"se_resnet20": 274_847, "se_resnet56": 862_889, "se_resnet110": 1_744_952}
 PROJECTIONS = 16 * 32 * 16**2 + 32 * 64 * 8**2  # MACs of the two 1x1 shortcuts of option B
 ERRORS = {  # of the test sets of CIFAR-10 and CIFAR-100, in %, as published
@@ -66,7 +55,7 @@ ERRORS = {  # of the test sets of CIFAR-10 and CIFAR-100, in %, as published
     "resnext29_16x64d": ["3.58", "17.31"],
 }
 DEEP = ["preact_resnet1001", "resnet1202"]
-WITHOUT_DEEP = [pytest.param(name, marks=[pytest.mark.slow] if name in DEEP else []) for name in list_models()]
+EVERY_NAME = [pytest.param(name, marks=[pytest.mark.slow] if name in DEEP else []) for name in list_models()]
 SMALL = ["preact_resnet20", "resnet14_64", "resnet20", "resnet9", "se_resnet20", "wrn_16_4"]
 
 
@@ -124,27 +113,18 @@ def test_reduced_network_has_its_counts() -> None:
     model = on_meta("resnet14_64")
     conv, norm, projection = 9 * 64 * 64, 2 * 64, 64 * 64
     assert params(model) == 454_858 == (27 * 64 + norm) + 12 * (conv + norm) + 2 * (projection + norm) + 65 * 10
-    cells = 32**2, 16**2, 8**2
-    assert macs(model) == 27 * 64 * cells[0] + 4 * conv * sum(cells) + projection * (cells[1] + cells[2]) + 64 * 10
+    positions = 32**2, 16**2, 8**2
+    assert macs(model) == 27 * 64 * positions[0] + 4 * conv * sum(positions) + projection * sum(positions[1:]) + 640
 
 
 def test_resnet9_has_its_counts() -> None:
     model = on_meta("resnet9")
-    convs = [
-        (3, 64, 32),
-        (64, 128, 32),
-        (128, 128, 16),
-        (128, 128, 16),
-        (128, 256, 16),
-        (256, 512, 8),
-        (512, 512, 4),
-        (512, 512, 4),
-    ]  # in, out, side
-    assert params(model) == sum(9 * a * b + 2 * b for a, b, _ in convs) + 512 * 10
+    convs = [(3, 64, 32), (64, 128, 32), *[(128, 128, 16)] * 2, (128, 256, 16), (256, 512, 8), *[(512, 512, 4)] * 2]
+    assert params(model) == sum(9 * a * b + 2 * b for a, b, _ in convs) + 512 * 10  # in, out, side
     assert macs(model) == sum(9 * a * b * side**2 for a, b, side in convs) + 512 * 10
 
 
-@pytest.mark.parametrize("name", WITHOUT_DEEP)
+@pytest.mark.parametrize("name", EVERY_NAME)
 def test_hundred_classes_add_one_row_per_class(name: str) -> None:
     ten, hundred = on_meta(name), on_meta(name, num_classes=100)
     row = 512 if name == "resnet9" else ten.num_features + 1  # without bias there
@@ -169,7 +149,7 @@ def test_stems_of_resnet18_have_their_macs() -> None:
 
 
 @pytest.mark.parametrize("name", list_models())
-def test_entry_says_what_it_is(name: str) -> None:
+def test_builder_documents_counts_source_and_errors(name: str) -> None:
     build = getattr(models, name)
     assert (build.__name__, build.__qualname__) == (name, name)
     assert pickle.loads(pickle.dumps(build)) is build
@@ -187,8 +167,8 @@ def test_command_prints_names_and_counts(capsys: pytest.CaptureFixture[str]) -> 
     assert "wrn_28_10              36,479,194 parameters    5,243,328,768 MACs" in lines
 
 
-@pytest.mark.parametrize("name", WITHOUT_DEEP)
-def test_one_image_of_32_px_suits_every_norm_in_train_mode(name: str) -> None:
+@pytest.mark.parametrize("name", EVERY_NAME)
+def test_one_image_of_32_px_passes_every_norm_in_train_mode(name: str) -> None:
     try:
         assert on_meta(name).train()(torch.empty(1, 3, 32, 32, device="meta")).shape == (1, 10)
     finally:
@@ -218,20 +198,46 @@ def test_list_models_takes_a_pattern() -> None:
     assert set(list_models()) <= set(models.__all__)
 
 
-def test_arguments_go_before_the_entry() -> None:
+def test_arguments_override_the_settings() -> None:
     model = create_model("wrn_16_4", dropout=0.3, stem_width=8, in_channels=1, num_classes=5)
     assert [m.p for m in model.modules() if isinstance(m, nn.Dropout)] == [0.3] * 6
     assert (model.feature_channels, model.in_channels, model.num_classes) == ((8, 64, 128, 256), 1, 5)
 
 
-def test_unknown_name_lists_the_closest() -> None:
-    with pytest.raises(
-        UnknownNameError,
-        match=r"expected one of the 28 names that list_models\(\) lists, got 'wrn_28_1'; the closest are 'wrn_28_10', '",
-    ):
-        create_model("wrn_28_1")
+@pytest.mark.parametrize(("name", "hint"), [("wrn_28_1", "; did you mean 'wrn_28_10'"), (["resnet20"], ""), (3, "")])
+def test_unknown_name_has_a_hint(name: object, hint: str) -> None:
+    expected = f"name: expected one of the 28 names that list_models() lists, got {name!r}{hint}"
+    with pytest.raises(UnknownNameError, match=re.escape(expected)):
+        create_model(name)  # type: ignore[arg-type]
 
 
-def test_unknown_argument_is_named() -> None:
-    with pytest.raises(TypeError, match="dropuot"):
-        create_model("wrn_16_4", dropuot=0.3)
+@pytest.mark.parametrize(
+    ("name", "argument", "expected"),
+    [
+        ("wrn_16_4", "dropuot", r"; did you mean 'dropout'\?; the arguments are act, block, .* widths, zero_init$"),
+        ("resnet20", "dropout", r"; the arguments are act, block, .* widths, zero_init$"),
+        ("resnet20", "stride", r"; did you mean 'strides'\?"),  # the network sets each block's stride
+        ("resnet9", "stem", "; the arguments are act, in_channels, norm, num_classes$"),
+        ("resnet20", "pretrained", r": resizenet has no pretrained weights of this network; models\.load_checkpoint"),
+        ("resnet9", "weights", r": resizenet has no pretrained weights of this network; models\.load_checkpoint"),
+    ],
+)
+def test_unknown_argument_is_named_with_its_function_and_the_options(name: str, argument: str, expected: str) -> None:
+    with pytest.raises(UnknownNameError, match=rf"^{name}: unexpected argument '{argument}'{expected}"):
+        create_model(name, **{argument: True})
+
+
+def test_every_listed_option_is_accepted() -> None:
+    options = {"bottleneck_ratio": 0.5, "groups": 2, "se_reduction": 4, "zero_init": True, "downsample": "blur"}
+    model = create_model("resnext29_32x4d", depths=(1, 1), widths=(8, 16), stem_width=8, **options)
+    assert model(torch.rand(2, 3, 16, 16)).shape == (2, 10)
+
+
+def test_another_block_brings_its_own_options() -> None:
+    model = create_model("resnet20", block=models.WideBlock, dropout=0.3)
+    assert [m.p for m in model.modules() if isinstance(m, nn.Dropout)] == [0.3] * 9
+
+
+def test_pattern_must_be_a_string() -> None:
+    with pytest.raises(ArgumentError, match=r"pattern: expected a string such as 'wrn\*', got 3"):
+        list_models(3)  # type: ignore[arg-type]
