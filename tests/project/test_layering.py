@@ -138,8 +138,8 @@ def test_third_parties_are_the_run_time_dependencies() -> None:
 @pytest.mark.parametrize(
     ("module", "source", "problem"),
     [
-        ("models._zoo", "from ..resizers import Resizer", "imports resizers"),
-        ("models._zoo", "from .. import transforms", "imports transforms"),
+        ("models._registry", "from ..resizers import Resizer", "imports resizers"),
+        ("models._registry", "from .. import transforms", "imports transforms"),
         ("models.__init__", "from ..geometry import report", "imports geometry"),
         ("_tracing._field", "import resizenet.surgery", "imports surgery"),
         ("functional._resize", "def f():\n    import triton.language", "imports triton; only kernels/triton may"),
@@ -163,7 +163,7 @@ def test_the_checker_finds_a_violation_and_nothing_else(module: str, source: str
 
 def test_the_checker_finds_a_circle_through_a_package_and_a_late_import() -> None:
     modules = {
-        "resizenet.models.__init__": "from ._zoo import create_model",
+        "resizenet.models.__init__": "from ._registry import create_model",
         "resizenet.models._registry": "from ._resnet import ResNet",
         "resizenet.models._resnet": "def late():\n    from . import create_model",
     }
