@@ -20,22 +20,22 @@ def keys_cubic(distance: float, a: float) -> float:
     return a * (d**3 - 5 * d**2 + 8 * d - 4) if d < 2 else 0.0
 
 
-def antialiased_row(centre: float, length: int, scale: float, interpolation: str) -> list[float]:
-    """PIL's precompute_coeffs: the kernel, as wide as the factor, over the pixels inside the image, normalised."""
+def antialiased_row(center: float, length: int, scale: float, interpolation: str) -> list[float]:
+    """PIL's precompute_coeffs: the kernel widened by the factor, over the pixels inside the image, normalized."""
     wide = max(scale, 1.0)
     reach = {"bilinear": 1.0, "bicubic": 2.0}[interpolation] * wide
-    first = max(int(centre - reach + 0.5), 0)
-    last = min(int(centre + reach + 0.5), length)
+    first = max(int(center - reach + 0.5), 0)
+    last = min(int(center + reach + 0.5), length)
     row = [0.0] * length
     for pixel in range(first, last):
-        distance = (pixel + 0.5 - centre) / wide
+        distance = (pixel + 0.5 - center) / wide
         row[pixel] = max(0.0, 1 - abs(distance)) if interpolation == "bilinear" else keys_cubic(distance, -0.5)
     return [weight / sum(row) for weight in row]
 
 
-def interpolating_row(centre: float, length: int, interpolation: str) -> list[float]:
-    """OpenCV's resize: two or four neighbours whatever the factor; those outside are the border's pixel."""
-    source = centre - 0.5
+def interpolating_row(center: float, length: int, interpolation: str) -> list[float]:
+    """OpenCV's resize: two or four neighbors at any factor; a neighbor outside is replaced by the border pixel."""
+    source = center - 0.5
     left = math.floor(source)
     row = [0.0] * length
     reach = {"bilinear": 1, "bicubic": 2}[interpolation]
@@ -52,11 +52,11 @@ def resize_matrix(before: int, after: int, interpolation: str = "bilinear", anti
         if interpolation == "nearest-exact":
             matrix[pixel, (2 * pixel + 1) * before // (2 * after)] = 1
             continue
-        centre = (pixel + 0.5) * before / after
+        center = (pixel + 0.5) * before / after
         if antialias:
-            matrix[pixel] = antialiased_row(centre, before, before / after, interpolation)
+            matrix[pixel] = antialiased_row(center, before, before / after, interpolation)
         else:
-            matrix[pixel] = interpolating_row(centre, before, interpolation)
+            matrix[pixel] = interpolating_row(center, before, interpolation)
     return matrix
 
 
@@ -68,7 +68,7 @@ def resize(x: Array, size: tuple[int, int], interpolation: str = "bilinear", ant
 
 
 def convolve(x: Array, weight: Array, bias: Array | None = None, stride: int = 1, padding: int | None = None) -> Array:
-    """(B, I, H, W) with (O, I, k, k); zeros around the image, "same" padding for an odd kernel unless given."""
+    """(B, I, H, W) by (O, I, k, k), zero padding, "same" for an odd kernel if None."""
     kernel = weight.shape[-1]
     margin = kernel // 2 if padding is None else padding
     padded = np.pad(x, [(0, 0), (0, 0), (margin, margin), (margin, margin)])
@@ -77,7 +77,7 @@ def convolve(x: Array, weight: Array, bias: Array | None = None, stride: int = 1
     return y if bias is None else y + bias[:, None, None]
 
 
-def normalise(x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float = 1e-5) -> Array:
+def normalize(x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float = 1e-5) -> Array:
     """BatchNorm in evaluation: an affine map of each channel."""
     scale = weight / np.sqrt(var + eps)
     return x * scale[:, None, None] + (bias - mean * scale)[:, None, None]
@@ -101,13 +101,16 @@ def learned_resizer(
     feature_antialias: bool,
     parallel: bool = False,
 ) -> Array:
-    """Figure 3 of Talebi & Milanfar, ICCV 2021, with BatchNorm in evaluation; ``parallel`` is the wrong wiring of a published port."""
+    """Figure 3 of Talebi & Milanfar, ICCV 2021, with BatchNorm in evaluation.
+
+    With ``parallel`` every block reads the resized features instead of the last block's result, as in a wrong port.
+    """
 
     def conv(x: Array, name: str) -> Array:
         return convolve(x, state[f"{name}.weight"], state.get(f"{name}.bias"))
 
     def norm(x: Array, name: str) -> Array:
-        return normalise(x, *(state[f"{name}.{part}"] for part in ("weight", "bias", "running_mean", "running_var")))
+        return normalize(x, *(state[f"{name}.{part}"] for part in ("weight", "bias", "running_mean", "running_var")))
 
     def block(u: Array, name: str) -> Array:
         return norm(conv(leaky(norm(conv(u, f"{name}.0"), f"{name}.1")), f"{name}.3"), f"{name}.4")

@@ -1,4 +1,4 @@
-"""Every Hypothesis strategy of the suite. ``test_strategies.py`` checks that the interesting regions are really generated."""
+"""All Hypothesis strategies. ``test_strategies.py`` checks that they generate the interesting cases."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from resizenet.transforms import ResolutionSchedule
 ODD_PRIMES = (3, 5, 7, 11, 13, 17, 19, 23, 29, 31)
 
 interpolations = st.sampled_from(["nearest-exact", "bilinear", "bicubic"])
-linear_interpolations = st.sampled_from(["bilinear", "bicubic"])  # those with weights; nearest breaks ties to one side
+linear_interpolations = st.sampled_from(["bilinear", "bicubic"])  # nearest is different: it breaks ties to one side
 antialiases = st.booleans()
 lengths = st.one_of(st.sampled_from(ODD_PRIMES), st.integers(1, 32), st.just(1))
 sizes = st.tuples(lengths, lengths)
@@ -36,7 +36,7 @@ bad_sizes = st.one_of(
 
 @dataclass(frozen=True)
 class Resizing:
-    """One resize: from a size to a size, by a rule."""
+    """The arguments of one resize."""
 
     before: tuple[int, int]
     after: tuple[int, int]
@@ -72,9 +72,22 @@ def images(
     return image.contiguous(memory_format=draw(memory_formats))
 
 
+@st.composite
+def views(draw: st.DrawFn) -> Tensor:
+    """Crops of a larger batch, rows as columns, and columns as rows; half of them are uint8."""
+    dtypes = st.just(torch.uint8) | image_dtypes
+    if draw(st.booleans()):
+        line = draw(st.permutations([st.just(1), lengths]))
+        return draw(images(st.tuples(*line), dtypes)).mT
+    x = draw(images(dtypes=dtypes))
+    channel, top, left = (draw(st.integers(0, side - 1)) for side in x.shape[1:])
+    height, width = (draw(st.just(1) | st.integers(1, end)) for end in (x.shape[2] - top, x.shape[3] - left))
+    return x[:, channel:, top : top + height, left : left + width]
+
+
 @dataclass(frozen=True)
 class Network:
-    """A small ResNet of ours as plain values, and the images that it is given."""
+    """A small ``models.ResNet`` as plain values, and the shape of its input."""
 
     block: str
     depths: tuple[int, ...]
@@ -95,7 +108,7 @@ class Network:
 
 @st.composite
 def networks(draw: st.DrawFn) -> Network:
-    """Widths rise, so that every shortcut can join them; sizes reach from below the stride to far above it."""
+    """Widths increase, as the shortcut "pad" needs; sizes go from below the stride to far above it."""
     stages = draw(st.integers(1, 4))
     return Network(
         block=draw(st.sampled_from(["BasicBlock", "Bottleneck", "PreActBlock", "PreActBottleneck", "WideBlock"])),
@@ -118,7 +131,7 @@ strides = st.sampled_from([1, 2, 3, 5, 8])
 
 @dataclass(frozen=True)
 class Letterboxing:
-    """A source, a target, and how the one is put into the other; the stride divides the target."""
+    """The arguments of one letterbox; the stride divides the target."""
 
     source: tuple[int, int]
     target: tuple[int, int]
@@ -133,7 +146,7 @@ class Letterboxing:
 
 @st.composite
 def letterboxings(draw: st.DrawFn) -> Letterboxing:
-    """Sources from a pixel to a panorama, smaller and larger than the target."""
+    """Sources from one pixel to a panorama, smaller and larger than the target."""
     stride = draw(st.none() | strides)
     sides = [stride * draw(st.integers(1, 8)) if stride else draw(lengths) for _ in range(2)]
     source = draw(
@@ -149,7 +162,7 @@ def letterboxings(draw: st.DrawFn) -> Letterboxing:
 
 @st.composite
 def boxes_in(draw: st.DrawFn, size: tuple[int, int]) -> list[list[float]]:
-    """One to four boxes (left, top, right, bottom) inside an image of that size, in float coordinates, empty ones among them."""
+    """One to four boxes (left, top, right, bottom) inside an image, in float coordinates; some are empty."""
     shares = st.lists(st.floats(0, 1, width=32), min_size=2, max_size=2).map(sorted)
     height, width = size
     corners = [(draw(shares), draw(shares)) for _ in range(draw(st.integers(1, 4)))]
@@ -161,7 +174,7 @@ progresses = st.floats(0, 1, allow_nan=False)
 
 @st.composite
 def schedules(draw: st.DrawFn) -> ResolutionSchedule:
-    """Every rule, sides of both orders, multiples from 1 to 16."""
+    """Every kind of schedule, growing and shrinking, with multiples from 1 to 16."""
     multiple = draw(st.sampled_from([1, 3, 4, 16]))
     start, end = (tuple(multiple * draw(st.integers(1, 12)) for _ in range(2)) for _ in range(2))
     until = draw(st.sampled_from([1.0, 0.5, 0.3]))
@@ -180,7 +193,7 @@ def schedules(draw: st.DrawFn) -> ResolutionSchedule:
 
 @st.composite
 def odd_filters(draw: st.DrawFn) -> Tensor:
-    """(O, I, k, k) with odd k up to 9, in both formats and every float dtype."""
+    """(O, I, k, k) with odd k up to 9, in both memory formats and every float dtype."""
     k = draw(st.sampled_from([1, 3, 5, 7, 9]))
     shape = (draw(st.integers(1, 4)), draw(st.integers(1, 3)), k, k)
     generator = torch.Generator().manual_seed(draw(st.integers(0, 2**16)))
@@ -193,9 +206,13 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class Layer:
-    """One step of a small linear network; pairs are (vertical, horizontal). What a kind does not need it ignores."""
+    """One layer of a small linear network; pairs are (vertical, horizontal). A kind ignores what it does not need.
 
-    kind: str  # "conv", "average", "crop" (from padding on, every stride-th line), "pad" (by padding before), "permuted" (1x1, channels last), "space_to_depth"
+    Kinds: "conv"; "average"; "crop", every stride-th line from ``padding`` on; "pad", by ``padding`` on the left and
+    top; "permuted", a 1x1 layer in channels-last axes; "space_to_depth".
+    """
+
+    kind: str
     kernel: Pair = (1, 1)
     stride: Pair = (1, 1)
     padding: Pair = (0, 0)
@@ -204,7 +221,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Branches:
-    """Paths from the same map, of one stride and centred alike, that are added or concatenated."""
+    """Parallel paths from one map, with equal stride and centers, that are added or concatenated."""
 
     paths: tuple[tuple[Layer, ...], ...]
     join: str  # "add", "cat"
@@ -229,8 +246,8 @@ def _layers(draw: st.DrawFn) -> Layer:
 
 
 @st.composite
-def _centred(draw: st.DrawFn, stride: Pair) -> Layer:
-    """A convolution with an odd kernel that keeps ceil(n / stride) lines, or a pooling that does."""
+def _centered(draw: st.DrawFn, stride: Pair) -> Layer:
+    """A convolution or pooling with an odd kernel, whose output has ceil(n / stride) lines."""
     kernel, dilation = draw(_pairs(st.sampled_from([1, 3, 5]))), draw(_pairs(st.integers(1, 2)))
     kind = draw(st.sampled_from(["conv", "conv", "average"]))
     spread = dilation if kind == "conv" else (1, 1)
@@ -241,18 +258,19 @@ def _centred(draw: st.DrawFn, stride: Pair) -> Layer:
 def _branches(draw: st.DrawFn) -> Branches:
     stride = draw(_pairs(st.sampled_from([1, 2])))
     paths = [
-        (draw(_centred(stride)), *draw(st.lists(_centred((1, 1)), max_size=1))) for _ in range(draw(st.integers(2, 3)))
+        (draw(_centered(stride)), *draw(st.lists(_centered((1, 1)), max_size=1)))
+        for _ in range(draw(st.integers(2, 3)))
     ]
     return Branches(tuple(paths), draw(st.sampled_from(["add", "cat"])))
 
 
 small_networks = st.lists(st.one_of(_layers(), _branches()), min_size=1, max_size=4)
-"""Plans of small networks: kernels of both parities, strides, dilations, paddings, crops, changes of layout, sums and concatenations."""
+"""Small networks: even and odd kernels, strides, dilations, paddings, crops, permutations, sums, concatenations."""
 
 
 @dataclass(frozen=True)
 class Slide:
-    """A window along one axis that fits its padded map."""
+    """A sliding window along one axis, which fits its padded map."""
 
     before: int
     kernel: int
@@ -268,12 +286,12 @@ class Slide:
 slides = st.builds(
     Slide, st.integers(1, 12), st.integers(1, 7), st.integers(1, 4), st.integers(0, 6), st.integers(1, 3)
 ).filter(lambda s: s.after > 0)
-added_ends = st.tuples(st.integers(0, 5), st.integers(0, 5))  # lines of padding before and behind a map
+added_ends = st.tuples(st.integers(0, 5), st.integers(0, 5))  # lines of padding before and after a map
 
 
 @dataclass(frozen=True)
 class Cropping:
-    """A batch of images of one size, for each a box (top, left, height, width) and whether it is mirrored, and a resize by a rule."""
+    """The arguments of one ``crop_resize``: a box (top, left, height, width) and a flip for each image."""
 
     before: tuple[int, int]
     boxes: list[tuple[int, int, int, int]]
@@ -290,7 +308,7 @@ class Cropping:
 
 @st.composite
 def croppings(draw: st.DrawFn, interpolations: st.SearchStrategy[str] = linear_interpolations) -> Cropping:
-    """Boxes from one pixel to the whole image, at the border and away from it."""
+    """Boxes from one pixel to the whole image, at the border and inside."""
     before = draw(sizes)
     boxes = []
     for _ in range(draw(st.integers(1, 3))):

@@ -1,4 +1,4 @@
-"""Argument checks that every package shares: each raises with the argument's name, what was expected and what came."""
+"""Argument checks shared by all packages; each error names the argument, what was expected and what was passed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ._errors import ArgumentError, UnknownNameError
 
 
 def check_choice(argument: str, value: object, choices: Iterable[str]) -> None:
-    """Raise UnknownNameError, with the choices and the closest match, unless ``value`` is one of ``choices``."""
+    """Raise UnknownNameError, which lists the choices and the closest match, unless ``value`` is one of them."""
     names = list(choices)
     if not isinstance(value, str) or value not in names:
         expected = ", ".join(map(repr, names))
@@ -62,10 +62,10 @@ def parse_range(argument: str, values: object, *, upper: float = math.inf) -> tu
 
 
 def is_int(value: object) -> TypeGuard[int]:
-    """Whether ``value`` is an int, or one of the symbolic ints that torch uses to export and compile for any size."""
+    """Whether ``value`` is an int, or a symbolic int as in torch.export and torch.compile with dynamic sizes."""
     return isinstance(value, int) or type(value).__name__ == "SymInt"
 
 
 def is_sequence(value: object) -> TypeGuard[Sequence[Any]]:
-    """Whether ``value`` is a list, a tuple or another sequence, but not text."""
+    """Whether ``value`` is a sequence other than text, such as a list or a tuple."""
     return isinstance(value, Sequence) and not isinstance(value, (str, bytes))

@@ -5,7 +5,7 @@ ResizenetError
 │   ├── SizeError                    not an int and not (height, width), or not positive
 │   └── UnknownNameError             not one of the listed names
 ├── ShapeError (ValueError)          a tensor whose shape does not fit
-├── DtypeError (TypeError)           a tensor whose dtype does not fit
+├── DtypeError (TypeError)           not a tensor, or one whose dtype does not fit
 ├── CheckpointError (ValueError)     a checkpoint that does not fit the model
 └── UnsupportedModelError (TypeError)   a model that an operation cannot handle
 """
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 
 class ResizenetError(Exception):
-    """The root of every error that resizenet raises on purpose."""
+    """The base class of every error that resizenet raises on purpose."""
 
 
 class ArgumentError(ResizenetError, ValueError):
@@ -34,12 +34,12 @@ class ShapeError(ResizenetError, ValueError):
 
 
 class DtypeError(ResizenetError, TypeError):
-    """A tensor whose dtype does not fit."""
+    """Something other than a tensor, or a tensor whose dtype does not fit."""
 
 
 class CheckpointError(ResizenetError, ValueError):
-    """A checkpoint that does not fit the model; the message names every key that is at fault."""
+    """A checkpoint that does not fit the model; the message names every key concerned."""
 
 
 class UnsupportedModelError(ResizenetError, TypeError):
-    """A model that the operation cannot handle; the message says what to do instead."""
+    """A model that an operation cannot handle; the message says what to do instead."""

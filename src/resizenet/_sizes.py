@@ -1,4 +1,4 @@
-"""Sizes, rounding and box geometry in plain numbers, so that their laws are tested without a tensor."""
+"""Sizes, rounding and box geometry in plain numbers, so that they are tested without tensors."""
 
 from __future__ import annotations
 
@@ -15,14 +15,12 @@ Size = int | Sequence[int]
 
 
 def parse_size(size: object, *, argument: str = "size") -> tuple[int, int]:
-    """(height, width) of ``size``, which is a positive int or two of them; else SizeError."""
+    """(height, width) of ``size``; raise SizeError unless it is one positive int or two."""
     values = tuple(size) if is_sequence(size) else (size, size)
     if len(values) != 2:
         raise SizeError(f"{argument}: expected an int or (height, width), got {len(values)} numbers in {size!r}")
-    try:
-        height, width = (
-            value if is_int(value) else operator.index(value) for value in values
-        )  # which would make a symbolic int a constant
+    try:  # operator.index would turn a symbolic int into a constant
+        height, width = (value if is_int(value) else operator.index(value) for value in values)
     except TypeError:
         raise SizeError(f"{argument}: expected an int or (height, width) in whole pixels, got {size!r}") from None
     if height < 1 or width < 1 or any(isinstance(value, bool) for value in values):
@@ -31,36 +29,40 @@ def parse_size(size: object, *, argument: str = "size") -> tuple[int, int]:
 
 
 def round_half_up(length: float) -> int:
-    """The nearest whole number of pixels, a half upwards, never below 1."""
+    """The nearest whole number of pixels, at least 1; a half is rounded up."""
     return max(1, math.floor(length + 0.5))
 
 
 def cover_size(height: int, width: int, target: tuple[int, int]) -> tuple[int, int]:
-    """The smallest (height, width) of the same shape that covers ``target``: one side equals it, the other is rounded half up."""
-    if height * target[1] <= width * target[0]:  # the height decides
+    """The smallest (height, width) of the same aspect ratio that covers ``target``.
+
+    One side equals the target's, the other is rounded half up.
+    """
+    if height * target[1] <= width * target[0]:  # limited by the height
         return target[0], max(target[1], round_half_up(width * target[0] / height))
     return max(target[0], round_half_up(height * target[1] / width)), target[1]
 
 
 def fit_size(height: int, width: int, target: tuple[int, int], *, enlarge: bool = True) -> tuple[int, int]:
-    """The largest (height, width) of the same shape inside ``target``: one side equals it, the other is rounded half up.
+    """The largest (height, width) of the same aspect ratio that fits inside ``target``.
 
-    Without ``enlarge`` an image that is inside already keeps its size.
+    One side equals the target's, the other is rounded half up. Without ``enlarge`` an image that already fits keeps its
+    size.
     """
     if not enlarge and height <= target[0] and width <= target[1]:
         return height, width
-    if height * target[1] >= width * target[0]:  # the height decides
+    if height * target[1] >= width * target[0]:  # limited by the height
         return target[0], round_half_up(width * target[0] / height)
     return round_half_up(height * target[1] / width), target[1]
 
 
 def round_up_to_multiple(length: int, multiple: int) -> int:
-    """The smallest multiple that is not below ``length``."""
+    """The smallest multiple of ``multiple`` that is at least ``length``."""
     return -(-length // multiple) * multiple
 
 
 def nearest_multiple(length: float, multiple: int) -> int:
-    """The multiple nearest to ``length``, the larger of two, never below ``multiple`` itself."""
+    """The multiple of ``multiple`` nearest to ``length``, at least ``multiple``; a tie goes to the larger one."""
     return multiple * round_half_up(length / multiple)
 
 
@@ -71,12 +73,12 @@ POSITIONS = {
     "bottom_left": (1.0, 0.0),
     "bottom_right": (1.0, 1.0),
 }
-"""Where an image lies on a larger canvas: the shares of the padding that go above it and to its left."""
+"""Position of an image on a larger canvas: the fractions of the padding that go above it and to its left."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """An image of ``content`` pixels on a canvas: where it lies, and how far it is from each edge."""
+    """An image of size ``content`` at (top, left) of a canvas."""
 
     content: tuple[int, int]
     canvas: tuple[int, int]
@@ -91,30 +93,30 @@ class Placement:
 
 
 def place(content: tuple[int, int], canvas: tuple[int, int], position: str) -> Placement:
-    """``content`` on a ``canvas`` that is nowhere smaller; where the middle is half a pixel off, above and to the left of it."""
-    above, before = POSITIONS[position]
-    return Placement(content, canvas, int((canvas[0] - content[0]) * above), int((canvas[1] - content[1]) * before))
+    """``content`` on a ``canvas`` that is at least as large; an odd pixel of padding goes below and to the right."""
+    above, left = POSITIONS[position]
+    return Placement(content, canvas, int((canvas[0] - content[0]) * above), int((canvas[1] - content[1]) * left))
 
 
 def letterbox(
     height: int, width: int, target: tuple[int, int], *, position: str, upscale: bool, stride: int | None
 ) -> Placement:
-    """The image resized to fit ``target`` and placed on it, or, with ``stride``, on the smallest canvas whose sides are multiples of it."""
+    """The image resized to fit ``target``, placed on it or, with ``stride``, on the smallest multiples that hold it."""
     content = fit_size(height, width, target, enlarge=upscale)
-    canvas = (
-        target
-        if stride is None
-        else (round_up_to_multiple(content[0], stride), round_up_to_multiple(content[1], stride))
-    )
+    if stride is None:
+        canvas = target
+    else:
+        canvas = round_up_to_multiple(content[0], stride), round_up_to_multiple(content[1], stride)
     return place(content, canvas, position)
 
 
 def keep_ratio_size(
     height: int, width: int, target: tuple[int, int], *, longest: float, zoom: float = 1.0, stretch: float = 1.0
 ) -> tuple[int, int]:
-    """(height, width) after one factor for both sides, zoomed by ``zoom`` and made ``stretch`` times as wide for its height.
+    """(height, width) after one factor for both sides, as in timm's ResizeKeepRatio.
 
-    As timm's ResizeKeepRatio: ``longest`` goes from 0, where the image covers ``target``, to 1, where it fits inside.
+    With ``longest`` 0 the image covers ``target``, with 1 it fits inside, and values between interpolate. ``zoom``
+    multiplies both sides, and ``stretch`` multiplies the ratio of width to height.
     """
     factors = height / target[0], width / target[1]
     factor = max(factors) * longest + min(factors) * (1 - longest)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as TF
@@ -182,9 +183,9 @@ def test_dtype_and_memory_format_are_kept_and_the_input_is_not_edited(path: str,
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_pixels_outside_the_box_have_no_say(path: str) -> None:
+def test_pixels_outside_the_box_do_not_contribute(path: str) -> None:
     x, boxes = torch.rand(2, 3, 17, 19), torch.tensor([[3, 5, 7, 4], [16, 18, 1, 1]])
-    noisy = x + 1
+    noisy = torch.full_like(x, torch.nan)
     for image, old, (top, left, height, width) in zip(noisy, x, boxes.tolist(), strict=True):
         image[:, top : top + height, left : left + width] = old[:, top : top + height, left : left + width]
     for interpolation in ("bilinear", "bicubic", "nearest-exact"):
@@ -195,6 +196,31 @@ def test_pixels_outside_the_box_have_no_say(path: str) -> None:
                     for images in (x, noisy)
                 ]
             assert torch.equal(*outs)
+
+
+@pytest.mark.parametrize("path", PATHS)
+@given(case=croppings(), fraction=st.tuples(st.floats(0, 0.99), st.floats(0, 0.99)))
+def test_a_non_finite_pixel_changes_only_results_that_read_it(
+    path: str, case: Cropping, fraction: tuple[float, float]
+) -> None:
+    """Up to one pixel: torch's kernels also read neighbors whose weight is 0."""
+    x = images_of(case)
+    top, left, height, width = case.boxes[0]
+    row, column = int(fraction[0] * height), int(fraction[1] * width)
+    x[0, :, top + row, left + column] = torch.inf
+    with by(path):
+        out = crop_resize(x, **{**case.arguments, "flip": None})[0, 0]
+
+    def reads(before: int, after: int, pixel: int, margin: int) -> reference.Array:
+        matrix = np.abs(reference.resize_matrix(before, after, case.interpolation, case.antialias))
+        return matrix[:, max(0, pixel - margin) : pixel + margin + 1].max(1) > 1e-9
+
+    must, may = (
+        np.outer(reads(height, case.after[0], row, margin), reads(width, case.after[1], column, margin))
+        for margin in (0, 1)
+    )
+    assert not out[must].isfinite().any()
+    assert out[~may].isfinite().all()
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -302,10 +328,16 @@ X, BOX = torch.rand(1, 3, 7, 9), torch.tensor([[0, 0, 7, 9]])
         (ShapeError, r"\(1, 4\), got \(1, 5\)", {"boxes": torch.zeros(1, 5).long()}),
         (DtypeError, "boxes in whole pixels, an integer dtype, got torch.float32", {"boxes": BOX.float()}),
         (DtypeError, "integer dtype, got torch.bool", {"boxes": BOX.bool()}),
+        (DtypeError, "boxes as a tensor, got list", {"boxes": BOX.tolist()}),
         (DtypeError, "flip to be bool, got torch.int64", {"flip": torch.tensor([1])}),
+        (DtypeError, "flip to be bool, got list", {"flip": [True]}),
         (ShapeError, r"flip of shape \(1,\), got \(2,\)", {"flip": torch.tensor([True, False])}),
         (DtypeError, "torch.float32 -> torch.uint8", {"dtype": torch.uint8}),
         (DtypeError, "torch.float32 -> torch.int32", {"dtype": torch.int32}),
+        (DtypeError, "expected dtype to be a torch.dtype, got 'float32'", {"dtype": "float32"}),
+        (ArgumentError, "expected mean to be one number for each channel, got 0.5", {"mean": 0.5}),
+        (ArgumentError, "expected std to be one number for each channel, got 'abc'", {"std": "abc"}),
+        (ArgumentError, "mean to be one number for each channel, got .*nan", {"mean": [0, 0, float("nan")]}),
         (
             DtypeError,
             "mean and std need a floating point result, got torch.uint8",
@@ -334,6 +366,7 @@ def test_mistakes_say_what_was_expected(
         (0, 0, 8, 9),
         (0, 0, 3, -2),
         (2**62, 0, 3, 3),
+        (2**63 - 1, 0, 1, 3),
     ],
 )
 def test_boxes_that_leave_the_image_or_are_empty_are_named(box: tuple[int, ...]) -> None:

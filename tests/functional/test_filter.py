@@ -1,4 +1,4 @@
-"""``resize_filter``: "area" against cells cut by hand, "pinv" against NumPy's least squares, and both on real patches."""
+"""``resize_filter``: "area" against cells cut by hand, "pinv" against NumPy's least squares, both on photographs."""
 
 import numpy as np
 import pytest
@@ -220,6 +220,29 @@ def test_gradients_are_right(method: str) -> None:
     for kernel_size in (3, 7):
         weight = filters(5, out_channels=1, in_channels=1).requires_grad_()
         assert torch.autograd.gradcheck(lambda w, size=kernel_size: resize_filter(w, size, method=method), weight)
+
+
+def test_center_keeps_the_middle_or_pads_with_zeros() -> None:
+    weight, x = filters(3), torch.rand(2, 2, 11, 13, dtype=torch.float64)
+    middle = resize_filter(torch.arange(49.0).reshape(1, 1, 7, 7), 3)
+    assert middle.flatten().tolist() == [16, 17, 18, 23, 24, 25, 30, 31, 32]
+    torch.testing.assert_close(
+        F.conv2d(x, resize_filter(weight, 7), padding=3), F.conv2d(x, weight, padding=1), **EXACT
+    )
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 3), (1, 3, 3, 5), (1, 3, 4, 4)])
+def test_filters_that_are_not_square_and_odd_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(rn.ShapeError, match=r"resize_filter: expected \(O, I, k, k\) with odd k"):
+        resize_filter(torch.rand(shape), 3)
+
+
+@pytest.mark.parametrize(
+    ("kernel_size", "message"), [(4, "expected an odd number, got 4"), (0, "expected a positive int, got 0")]
+)
+def test_other_kernel_sizes_are_refused(kernel_size: int, message: str) -> None:
+    with pytest.raises(rn.ArgumentError, match=f"kernel_size: {message}"):
+        resize_filter(torch.rand(1, 1, 3, 3), kernel_size)
 
 
 def test_integer_filters_are_refused() -> None:

@@ -58,28 +58,38 @@ def _resize_by_matrices(x: Tensor, size: tuple[int, int], interpolation: Interpo
         return apply_matrices(rows, x, columns)
 
 
-def _resize_float(x: Tensor, size: tuple[int, int], interpolation: Interpolation, *, antialias: bool) -> Tensor:
-    factor = max(x.shape[-2] / size[0], x.shape[-1] / size[1])
-    if antialias and x.is_cuda and factor > _CUDA_MAX_ANTIALIAS_FACTOR:
-        out = _resize_by_matrices(x, size, interpolation)
-    elif antialias and x.device.type == "cpu" and size[1] == 1 and size[0] > 1:
-        # torch's CPU kernel gives wrong numbers for results one pixel wide, but not for results one pixel high. Seen in
-        # torch 2.6 to 2.15, no upstream issue found; this case can go when test_a_result_one_pixel_wide_is_right
-        # passes without it.
-        out = _resize_float(x.mT, (1, size[0]), interpolation, antialias=True).squeeze(2).unsqueeze(3)
-    else:
-        align_corners = None if interpolation == "nearest-exact" else False
-        out = F.interpolate(x, size, mode=interpolation, align_corners=align_corners, antialias=antialias)
+def _interpolate(x: Tensor, size: tuple[int, int], interpolation: Interpolation, *, antialias: bool) -> Tensor:
+    align_corners = None if interpolation == "nearest-exact" else False
+    out = F.interpolate(x, size, mode=interpolation, align_corners=align_corners, antialias=antialias)
     # torch.compile's decomposition for CUDA returns contiguous results of fewer than four channels:
     # github.com/pytorch/pytorch/pull/89528
     return to_memory_format_of(out, x)
+
+
+def _resize_float(x: Tensor, size: tuple[int, int], interpolation: Interpolation, *, antialias: bool) -> Tensor:
+    factor = max(x.shape[-2] / size[0], x.shape[-1] / size[1])
+    if antialias and x.is_cuda and factor > _CUDA_MAX_ANTIALIAS_FACTOR:
+        return to_memory_format_of(_resize_by_matrices(x, size, interpolation), x)
+    if antialias and x.device.type == "cpu" and size[1] == 1 and size[0] > 1:
+        # torch's CPU kernel gives wrong numbers for results one pixel wide, but not for results one pixel high. Seen in
+        # torch 2.15, no upstream issue found; this case can go when test_a_result_one_pixel_wide_is_right
+        # passes without it.
+        row = _interpolate(x.mT, (1, size[0]), interpolation, antialias=True)
+        return to_memory_format_of(row.squeeze(2).unsqueeze(3), x)  # mT would leave another W stride than 1
+    return _interpolate(x, size, interpolation, antialias=antialias)
 
 
 def _resize_uint8(x: Tensor, size: tuple[int, int], interpolation: Interpolation, *, antialias: bool) -> Tensor:
     if x.is_cuda or (x.device.type == "cpu" and size[1] == 1):  # no CUDA kernel; the CPU kernel is wrong or raises
         out = _resize_float(x.float(), size, interpolation, antialias=antialias)
         return out.round_().clamp_(0, 255).to(torch.uint8)
-    return _resize_float(x, size, interpolation, antialias=antialias)
+    if x.shape[3] == 1:
+        # torch's vectorized uint8 kernel reads out of bounds if the W stride is neither 1 nor that of channels_last, as
+        # in a transposed row, which counts as contiguous. Seen in torch 2.15, no upstream issue found; this copy can go
+        # when test_the_strides_of_an_image_do_not_matter passes without it.
+        copy = x.clone(memory_format=torch.contiguous_format)
+        return to_memory_format_of(_interpolate(copy, size, interpolation, antialias=antialias), x)
+    return _interpolate(x, size, interpolation, antialias=antialias)
 
 
 def resize(x: Tensor, size: Size, *, interpolation: Interpolation = "bilinear", antialias: bool = True) -> Tensor:
