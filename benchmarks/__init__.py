@@ -1,1 +1,1 @@
-"""Evidence: accuracy experiments and their results."""
+"""Accuracy experiments and throughput suites, with their committed results."""

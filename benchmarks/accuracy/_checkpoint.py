@@ -1,51 +1,59 @@
-"""Files that a killed process leaves whole: written beside, then renamed."""
+"""The state of an interrupted run, in a folder that is deleted when the run is finished."""
 
 from __future__ import annotations
 
-import io
 import json
-import os
+import shutil
 from pathlib import Path
 from typing import Any
 
-import torch
+from accelerate import Accelerator
 
 FOLDER = Path(__file__).parents[1] / "checkpoints" / "accuracy"
 
 
-def write_bytes(file: Path, content: bytes) -> None:
-    """Replace ``file`` at once, so that it is never half written."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
+class Checkpoint:
+    """The newest state that was saved whole.
 
-
-def write_json(file: Path, record: dict[str, Any]) -> None:
-    """A record as JSON, indented."""
-    write_bytes(file, (json.dumps(record, indent=1, allow_nan=False) + "\n").encode())
-
-
-def save(file: Path, state: dict[str, Any]) -> None:
-    """Tensors and plain values."""
-    stream = io.BytesIO()
-    torch.save(state, stream)
-    write_bytes(file, stream.getvalue())
-
-
-def load(file: Path) -> dict[str, Any]:
-    """What ``save`` wrote, on the CPU.
-
-    Raises:
-        SystemExit: with one line if it cannot be read.
+    Args:
+        folder: of this run.
+        terms: what must not change within a run, such as its recipe.
     """
-    try:
-        return torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # on a broken file torch's unpickler raises whatever it stumbles on
-        raise SystemExit(f"{file}: not a checkpoint ({type(error).__name__}); delete it and run again") from None
+
+    def __init__(self, folder: Path, terms: dict[str, Any]) -> None:
+        self.folder = folder
+        self.terms = json.loads(json.dumps(terms))
+
+    def save(self, accelerator: Accelerator, epoch: int) -> None:
+        """Save the accelerator's state. If the process is killed meanwhile, the state before stays."""
+        partial = self.folder / "partial"
+        accelerator.save_state(str(partial))
+        (partial / "terms.json").write_text(json.dumps(self.terms))
+        partial.rename(self.folder / f"{epoch}")
+        for older in self._states()[:-1]:
+            shutil.rmtree(older)
+
+    def load(self, accelerator: Accelerator) -> None:
+        """Load the newest state, if there is one.
+
+        Raises:
+            SystemExit: with one line, if the terms were others or the state cannot be read.
+        """
+        if not self._states():
+            return
+        state = self._states()[-1]
+        if json.loads((state / "terms.json").read_text()) != self.terms:
+            reason = "an interrupted run with another recipe, precision or data"
+            raise SystemExit(f"{self.folder}: {reason}; finish it with those, or delete it")
+        try:
+            accelerator.load_state(str(state))
+        except Exception as error:  # a broken file raises errors of any kind
+            reason = f"not a checkpoint ({type(error).__name__})"
+            raise SystemExit(f"{self.folder}: {reason}; delete it and run again") from None
+
+    def delete(self) -> None:
+        """Delete all states."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _states(self) -> list[Path]:
+        return sorted(self.folder.glob("[0-9]*"), key=lambda state: int(state.name))

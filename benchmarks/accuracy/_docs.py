@@ -1,4 +1,4 @@
-"""What the docs include: for every experiment and version its tables, pictures and provenance, or that it was not run."""
+"""What the docs include: the tables, pictures and provenance of every version, or that it was not run."""
 
 from __future__ import annotations
 
@@ -7,28 +7,27 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from benchmarks._tables import Table
+
 from . import _plots, _tables
 from ._experiment import Experiment
-from ._experiments import EXPERIMENTS
-from ._records import RESULTS, load
+from ._experiments import command_of, find, folder_of, versions
+from ._results import RESULTS, load
 from ._tables import Arms
-
-Table = Callable[[Experiment, Arms], str]
-Plot = Callable[[Experiment, Arms, Path], None]
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture; without ``alt`` the page shows it by itself, in its own words.
+    """A picture of a page; without ``alt`` the page itself includes it, with words of its own.
 
     Attributes:
-        draw: writes it to a file.
-        suffix: of the file's name, behind that of the experiment.
+        draw: writes the picture to a file.
+        suffix: of the file's name, after that of the experiment.
         alt: what is to be seen.
-        caption: below it.
+        caption: below the picture.
     """
 
-    draw: Plot
+    draw: Callable[[Experiment, Arms, Path], None]
     suffix: str = ""
     alt: str = ""
     caption: str = ""
@@ -38,12 +37,16 @@ class Figure:
 class Page:
     """How an experiment is shown."""
 
-    tables: tuple[Table, ...] = (_tables.accuracy_table,)
+    tables: tuple[Callable[[Experiment, Arms], Table], ...] = (_tables.accuracy_table,)
     figures: tuple[Figure, ...] = ()
 
 
-_INTERVAL = "Diamonds are means with their 95 % interval, dots the seeds; the dotted line is the mean that the others are compared with."
-_ARMS = Figure(_plots.arms_plot, alt="Test accuracy of every arm: seeds, mean and 95 % interval.", caption=_INTERVAL)
+_ARMS = Figure(
+    _plots.arms_plot,
+    alt="Test accuracy of every arm: seeds, mean and 95 % interval.",
+    caption="Diamonds are means with their 95 % interval, dots the seeds; "
+    "the dotted line is the mean that the others are compared with.",
+)
 _CURVES = Figure(
     _plots.curves,
     "-curves",
@@ -82,75 +85,40 @@ PAGES = {
     "resizer_stability": Page(tables=(_tables.stability_table,), figures=(Figure(_plots.stability),)),
     "resnet20_recipe": Page(figures=(Figure(_plots.curves),)),
 }
+HEADLINE = "stem_by_resolution", "small"
 
 
-def versions() -> dict[str, tuple[str, Experiment]]:
-    """By the name of the results' folder: the experiment's name, and its full or small version."""
-    found = {}
-    for name, experiment in EXPERIMENTS.items():
-        found[name] = (name, experiment)
-        if experiment.small is not None:
-            found[f"{name}-small"] = (name, experiment.small)
-    return found
+def arms_of(name: str, version: str, results: Path = RESULTS) -> Arms:
+    """Return the records of a version by arm, in the order in which the experiment lists them."""
+    arms, listed = load(folder_of(name, version), results), find(name, version).arms
+    return {arm: arms[arm] for arm in [*listed, *sorted(set(arms) - set(listed))] if arm in arms}
 
 
-def arms_of(folder: str, results: Path = RESULTS) -> Arms:
-    """The records of a version by arm, in the order in which the experiment lists them."""
-    _, experiment = versions()[folder]
-    arms = load(folder, results)
-    return {arm: arms[arm] for arm in [*experiment.arms, *sorted(set(arms) - set(experiment.arms))] if arm in arms}
-
-
-def tables_of(folder: str, results: Path = RESULTS) -> str:
-    """The tables of a version, what is missing in them, and where the numbers come from."""
-    name, experiment = versions()[folder]
-    arms = arms_of(folder, results)
-    tables = [table(experiment, arms) for table in PAGES[name].tables]
-    return "\n".join(
-        [
-            *tables,
-            *_tables.unlike(experiment, arms),
-            *_tables.diverged(arms),
-            *_gaps(experiment, arms),
-            _tables.provenance(arms),
-        ]
-    )
-
-
-def _gaps(experiment: Experiment, arms: Arms) -> list[str]:
-    missing = [arm for arm in experiment.arms if arm not in arms]
-    notes = [f"Left out of this version: {experiment.left_out}.\n"] if experiment.left_out else []
-    return notes + ([f"Not run yet: {'; '.join(missing)}.\n"] if missing else [])
-
-
-def command_of(folder: str) -> str:
-    """What runs a version."""
-    name, _ = versions()[folder]
-    return f"python -m benchmarks.accuracy run {name} --data PATH {'--small --device cpu' if folder != name else '--device cuda'}"
-
-
-HEADLINE = "stem_by_resolution-small"
+def tables_of(name: str, version: str, results: Path = RESULTS) -> str:
+    """Return the tables of a version, what is missing in them, and where the numbers come from."""
+    experiment, arms = find(name, version), arms_of(name, version, results)
+    tables = [table(experiment, arms).markdown() for table in PAGES[name].tables]
+    return "\n".join([*tables, *_tables.notes(experiment, arms), _tables.provenance(arms)])
 
 
 def draw_headline(file: Path, results: Path = RESULTS) -> None:
-    """The picture of the README."""
-    _plots.headline(versions()[HEADLINE][1], arms_of(HEADLINE, results), file)
+    """Draw the picture of the README."""
+    _plots.headline(find(*HEADLINE), arms_of(*HEADLINE, results), file)
 
 
 def write_docs(folder: Path, results: Path = RESULTS) -> None:
-    """Every page fragment and picture that the docs include."""
+    """Write every fragment of a page and every picture that the docs include."""
     folder.mkdir(parents=True, exist_ok=True)
-    for version, (name, experiment) in versions().items():
-        fragment = folder / f"{version}.md"
-        if not list((results / version).glob("*.json")):
-            fragment.write_text(f"Not run yet: `{command_of(version)}`.\n")
+    for name, version, experiment in versions():
+        stem = folder_of(name, version)
+        fragment = folder / f"{stem}.md"
+        if not list((results / stem).glob("*.json")):
+            fragment.write_text(f"Not run yet: `{command_of(name, version)}`.\n")
             continue
-        parts = [tables_of(version, results)]
+        parts = [tables_of(name, version, results)]
         for figure in PAGES[name].figures:
-            picture = folder / f"{version}{figure.suffix}.svg"
-            figure.draw(experiment, arms_of(version, results), picture)
-            if figure.alt:
-                parts.append(
-                    f"```{{figure}} ../generated/measured/{picture.name}\n:alt: {figure.alt}\n\n{figure.caption}\n```\n"
-                )
+            picture = folder / f"{stem}{figure.suffix}.svg"
+            figure.draw(experiment, arms_of(name, version, results), picture)
+            directive = f"```{{figure}} ../generated/measured/{picture.name}\n:alt: {figure.alt}"
+            parts += [f"{directive}\n\n{figure.caption}\n```\n"] if figure.alt else []
         fragment.write_text("\n".join(parts))

@@ -1,4 +1,4 @@
-"""What an experiment is: arms that share everything but what they are named for."""
+"""What an experiment is: arms that share everything except what they are named for."""
 
 from __future__ import annotations
 
@@ -10,49 +10,51 @@ from typing import Any
 from torch import nn
 
 from ._data import ImageData, load_cifar10
+from ._train import Recipe, Training
 
 Measure = Callable[[nn.Module, ImageData], dict[str, float]]
 
 
 def nothing(model: nn.Module, data: ImageData) -> dict[str, float]:
-    """What most experiments measure beside the accuracy."""
+    """Measure nothing beside the accuracy."""
     return {}
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One column of an experiment.
+    """One row of an experiment.
 
     Attributes:
         make: makes the model.
-        recipe: what of the recipe differs.
+        recipe: the fields in which the recipe differs from the experiment's.
         prepare: makes the data that the model is trained on, if not the images themselves.
-        measured: makes what MACs and parameters are counted of, if not the model.
-        start: the arm whose final weights of the same seed this one goes on from.
+        counted: makes the model whose multiply-accumulates and parameters are counted, if not ``make``.
+        start: the arm whose final weights of the same seed this arm continues from.
     """
 
     make: Callable[[], nn.Module]
     recipe: dict[str, Any] = field(default_factory=dict)
     prepare: Callable[[ImageData], ImageData] = lambda data: data
-    measured: Callable[[], nn.Module] | None = None
+    counted: Callable[[], nn.Module] | None = None
     start: str | None = None
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A question and the arms that answer it.
+    """One version of a question, and the arms that answer it.
 
     Attributes:
         question: in a sentence.
-        arms: by name; every one gets the same epochs, seeds and, but for what it is named for, recipe.
+        arms: by name; all get the same epochs, seeds and recipe, except for what they are named for.
         epochs: unless the command says otherwise.
         seeds: how many, unless the command says otherwise.
         reference: the arm that the others are compared with in the table.
         load: reads the data.
-        watch: what is measured after every epoch beside the accuracy.
-        finish: what is measured after the last epoch, of a fresh model with the trained weights.
-        small: the version for a CPU.
-        left_out: what the small version leaves out, in words.
+        watch: what is measured after every epoch, besides the accuracy.
+        finish: what is measured after the last epoch, on a new model with the trained weights.
+        left_out: what this version leaves out, in words.
+        recipe: of all arms; a subclass of ``Recipe`` where ``training`` needs more.
+        training: trains by the recipe.
     """
 
     question: str
@@ -63,5 +65,6 @@ class Experiment:
     load: Callable[[Path], ImageData] = load_cifar10
     watch: Measure = nothing
     finish: Measure = nothing
-    small: Experiment | None = None
     left_out: str = ""
+    recipe: Recipe = field(default_factory=Recipe)
+    training: type[Training] = Training

@@ -1,30 +1,17 @@
-"""All experiments by name."""
+"""All experiments, by name and version.
+
+"full" is the version for a GPU, "small" the one for a CPU. An option of the version's name chooses it. Every version
+has a folder of results of its own.
+"""
 
 from __future__ import annotations
 
-import resizenet as rn
-
-from ._cifar import CROP_POLICY, FOLD_TRANSFER, RESNET50_FIX, SHAPE, STEM_BY_RESOLUTION
-from ._experiment import Arm, Experiment
+from ._cifar import CROP_POLICY, FOLD_TRANSFER, RESNET20_RECIPE, RESNET50_FIX, SHAPE, STEM_BY_RESOLUTION
+from ._experiment import Experiment
 from ._resizer import IMAGENETTE, IMAGEWOOF, LEARNED_RESIZER, RESIZER_STABILITY
 from ._transfer import TRANSFER
 
-_PUBLISHED_RESNET = {
-    "lr": 0.1,
-    "schedule": "steps",
-    "nesterov": False,
-    "weight_decay": 1e-4,
-    "batch_size": 128,
-    "label_smoothing": 0.0,
-}
-
-RESNET20_RECIPE = Experiment(
-    question="Does resnet20 learn as published (He et al. 2015, section 4.2: 8.75 % error after 64,000 steps, 164 epochs)?",
-    arms={"resnet20": Arm(lambda: rn.create_model("resnet20"), _PUBLISHED_RESNET)},
-    epochs=200,
-)
-
-EXPERIMENTS = {
+EXPERIMENTS: dict[str, dict[str, Experiment]] = {
     "stem_by_resolution": STEM_BY_RESOLUTION,
     "resnet50_fix": RESNET50_FIX,
     "crop_policy": CROP_POLICY,
@@ -37,3 +24,28 @@ EXPERIMENTS = {
     "resizer_stability": RESIZER_STABILITY,
     "resnet20_recipe": RESNET20_RECIPE,
 }
+
+
+def find(name: str, version: str) -> Experiment:
+    """Return a version of an experiment; SystemExit if there is none."""
+    if name not in EXPERIMENTS:
+        raise SystemExit(f"{name}: no such experiment; there are {', '.join(EXPERIMENTS)}")
+    if version not in EXPERIMENTS[name]:
+        raise SystemExit(f"{name}: has no {version} version; there is {', '.join(EXPERIMENTS[name])}")
+    return EXPERIMENTS[name][version]
+
+
+def folder_of(name: str, version: str) -> str:
+    """Return the name of a version's folder of results."""
+    return name if version == "full" else f"{name}-{version}"
+
+
+def command_of(name: str, version: str) -> str:
+    """Return the command that runs a version."""
+    options = "--device cuda" if version == "full" else f"--{version} --device cpu"
+    return f"python -m benchmarks.accuracy run {name} --data PATH {options}"
+
+
+def versions() -> list[tuple[str, str, Experiment]]:
+    """Return the name, the version and the experiment of every version."""
+    return [(name, version, found) for name, group in EXPERIMENTS.items() for version, found in group.items()]

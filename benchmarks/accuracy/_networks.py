@@ -1,4 +1,4 @@
-"""Networks of the experiments, at full width and at a quarter of it (a sixteenth of the multiply-accumulates) for a CPU."""
+"""Networks of the experiments, with the widths of the papers or a quarter of them."""
 
 from __future__ import annotations
 
@@ -9,32 +9,43 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import resizenet as rn
-from resizenet.models import BasicBlock, Bottleneck, ResNet
+from resizenet.models import BasicBlock, Bottleneck, ResNet, WideBlock
 
 
-def resnet18(stem: str, *, small: bool) -> nn.Module:
-    """ResNet-18 with a stem of ``resizenet.models``."""
-    widths = (16, 32, 64, 128) if small else (64, 128, 256, 512)
-    return ResNet(BasicBlock, (2, 2, 2, 2), widths, stem=stem)
+def resnet18(stem: str, width: int) -> nn.Module:
+    """Return a ResNet-18 with a stem of ``resizenet.models``; ``width`` is 64 in the paper."""
+    return ResNet(BasicBlock, (2, 2, 2, 2), (width, 2 * width, 4 * width, 8 * width), stem=stem)
 
 
-def resnet50(*, small: bool) -> nn.Module:
-    """ResNet-50 as torchvision makes it, or one like it of a quarter of the width."""
-    if not small:
+def resnet50(width: int) -> nn.Module:
+    """Return torchvision's ResNet-50 for a width of 64, and one like it for another width."""
+    if width == 64:
         return torchvision.models.resnet50(num_classes=10)
-    return ResNet(Bottleneck, (3, 4, 6, 3), (64, 128, 256, 512), stem="imagenet", stem_width=16)
+    widths = (4 * width, 8 * width, 16 * width, 32 * width)
+    return ResNet(Bottleneck, (3, 4, 6, 3), widths, stem="imagenet", stem_width=width)
 
 
 def resnet20(widths: Sequence[int] = (16, 32, 64)) -> nn.Module:
-    """ResNet-20 with projection shortcuts."""
+    """Return a ResNet-20 with projection shortcuts."""
     return ResNet(BasicBlock, (3, 3, 3), widths)
 
 
-class SpaceToDepthResizer(rn.FixedResizer):
-    """The fixed resize plus a small network on 2x2 pixels folded into channels: ``LinearResizer``'s sibling with one hidden layer.
+def resnet_of_bottlenecks(width: int) -> nn.Module:
+    """Return three stages of two bottlenecks, each ``width`` wide inside and four times as wide outside."""
+    return ResNet(Bottleneck, (2, 2, 2), (4 * width,) * 3, stem_width=width)
 
-    (B, 3, H, W) -> (B, 3, *size). A resize to twice the size where the image has another, space-to-depth by 2, 3x3 to 32 channels, BatchNorm,
-    LeakyReLU, 3x3 to 3 channels, which start at zero: 4,387 parameters.
+
+def thin_wide_resnet(*, dropout: float) -> nn.Module:
+    """Return a WRN-16-1, which has a quarter of the width of WRN-16-4."""
+    return ResNet(WideBlock, (2, 2, 2), (16, 32, 64), stem_width=16, dropout=dropout)
+
+
+class SpaceToDepthResizer(rn.FixedResizer):
+    """The fixed resize plus a small network on 2x2 pixels folded into channels.
+
+    (B, 3, H, W) -> (B, 3, *size). The images are resized to twice the size and folded by 2. A 3x3 convolution to 32
+    channels, BatchNorm and LeakyReLU follow, then a 3x3 convolution to 3 channels, which starts at zero. It has 4,387
+    parameters.
     """
 
     def __init__(self, size: int, *, hidden: int = 32) -> None:
@@ -54,15 +65,8 @@ class SpaceToDepthResizer(rn.FixedResizer):
         return plain + self.tail(self.head(self.fold(finer)))
 
 
-class ConstantWidthBottlenecks(ResNet):
-    """Reduced bottlenecks: three stages of two, as wide as the reduced ResNet of basic blocks inside and four times as wide outside."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__(Bottleneck, (2, 2, 2), (4 * width,) * 3, stem_width=width)
-
-
 class QuarterResNet9(nn.Module):
-    """Page's ResNet-9 with a quarter of its channels, of the same layers in the same order."""
+    """Page's ResNet-9 with a quarter of its channels and the same layers in the same order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,9 +78,8 @@ class QuarterResNet9(nn.Module):
             return nn.Sequential(conv(before, after), nn.MaxPool2d(2))
 
         self.stem, self.first, self.second, self.third = conv(3, 16), pooled(16, 32), pooled(32, 64), pooled(64, 128)
-        self.residual_1, self.residual_3 = (
-            nn.Sequential(conv(width, width), conv(width, width)) for width in (32, 128)
-        )
+        self.residual_1 = nn.Sequential(conv(32, 32), conv(32, 32))
+        self.residual_3 = nn.Sequential(conv(128, 128), conv(128, 128))
         self.fc = nn.Linear(128, 10, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,79 +1,32 @@
-"""Tables from the committed results, for the terminal and for the docs."""
+"""Tables of the records of one version of an experiment."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable
 
-from benchmarks._markdown import markdown
+from benchmarks._records import Record
+from benchmarks._tables import Table
+from resizenet.transforms import ResizePolicy
 
 from ._cifar import EVAL_SIZES
 from ._experiment import Experiment
-from ._records import Record
-from ._statistics import difference_text, mean, mean_text, value_text
+from ._statistics import Values, difference_text, mean, mean_text, value_text
 
 Arms = dict[str, list[Record]]
 
 
-def accuracies(records: list[Record]) -> list[float | None]:
-    """Of the last epoch, by seed; None where it diverged."""
+def accuracies(records: list[Record]) -> Values:
+    """Return the accuracy of the last epoch by seed; None where it diverged."""
     return [record["accuracy"] for record in records]
 
 
-def measured(records: list[Record], key: str) -> list[float | None]:
-    """What was measured after the last epoch, by seed; None where it diverged."""
+def measured(records: list[Record], key: str) -> Values:
+    """Return what was measured after the last epoch by seed; None where it diverged."""
     return [record["finish"][key] for record in records]
 
 
-def provenance(arms: Arms) -> str:
-    """Commands, devices, versions and dates of the records, in a sentence; each record has its commit."""
-    records = [record for arm in arms.values() for record in arm]
-
-    def all_of(values: Iterable[str]) -> str:
-        return ", ".join(sorted(set(values)))
-
-    commands = all_of(f"`{record['command']} --data PATH`" for record in records)
-    devices = " and ".join(sorted({f"{record['device']}, {record.get('precision', 'bf16')}" for record in records}))
-    torch = all_of(record["versions"]["torch"] for record in records)
-    dates = sorted({record["date"] for record in records})
-    return f"{commands}; {devices}; torch {torch}; {' to '.join(dict.fromkeys([dates[0], dates[-1]]))}.\n"
-
-
-def diverged(arms: Arms) -> list[str]:
-    """A note that names the runs whose loss was no number in the end, whatever accuracy the network has by chance."""
-    names = [
-        f"{arm}, seed {record['seed']}"
-        for arm, records in arms.items()
-        for record in records
-        if record["curve"][-1]["loss"] is None
-    ]
-    return [f"Diverged: {'; '.join(names)}.\n"] if names else []
-
-
-def unlike(experiment: Experiment, arms: Arms) -> list[str]:
-    """A note that names the arms whose epochs or precision differ from the reference's (without one the first arm's), or among their seeds."""
-    terms = {arm: {_terms(record) for record in records} for arm, records in arms.items()}
-    reference = experiment.reference if experiment.reference in arms else next(iter(arms))
-    names = [arm for arm in arms if terms[arm] != terms[reference] or len(terms[arm]) > 1]
-    texts = [f"{arm} ({' and '.join(sorted(terms[arm]))})" for arm in dict.fromkeys([reference, *names])]
-    return [f"Not trained alike: {'; '.join(texts)}.\n"] if names else []
-
-
-def _terms(record: Record) -> str:
-    done, epochs = len(record["curve"]), record["recipe"]["epochs"]
-    return f"{epochs if done == epochs else f'{done} of {epochs}'} epochs, {record.get('precision', 'bf16')}"
-
-
-def _same_seeds(records: list[Record], reference: list[Record]) -> tuple[list[Record], list[Record]]:
-    """The runs of the seeds that both have."""
-    seeds = {record["seed"] for record in records} & {record["seed"] for record in reference}
-    return [record for record in records if record["seed"] in seeds], [
-        record for record in reference if record["seed"] in seeds
-    ]
-
-
 def throughput(records: list[Record]) -> float:
-    """Images per second in the fastest epoch of any seed: whatever else a machine does only slows it down."""
+    """Return the images per second of the fastest epoch; whatever else a machine does only slows it down."""
     return max(_images_per_epoch(record) / epoch["seconds"] for record in records for epoch in record["curve"])
 
 
@@ -81,50 +34,74 @@ def _images_per_epoch(record: Record) -> float:
     return record["images_per_second"] * statistics.mean(epoch["seconds"] for epoch in record["curve"])
 
 
-def accuracy_table(experiment: Experiment, arms: Arms, *, speed: bool = True) -> str:
-    """Per arm: what it costs, accuracy of the last epoch with its interval and every seed, and the difference to the reference on the seeds of both."""
+def provenance(arms: Arms) -> str:
+    """Return the commands, devices, versions and dates of the records in a sentence."""
+    records = [record for arm in arms.values() for record in arm]
+    commands = sorted({f"`{record['command']} --data PATH`" for record in records})
+    devices = sorted({f"{record['device']}, {record['precision']}" for record in records})
+    torch = sorted({record["versions"]["torch"] for record in records})
+    dates = sorted({record["date"] for record in records})
+    period = " to ".join(dict.fromkeys([dates[0], dates[-1]]))
+    return f"{', '.join(commands)}; {' and '.join(devices)}; torch {', '.join(torch)}; {period}.\n"
+
+
+def notes(experiment: Experiment, arms: Arms) -> list[str]:
+    """Return what a reader of the tables has to know: runs that diverged, and arms that are missing."""
+    runs = [(arm, record) for arm, records in arms.items() for record in records]
+    diverged = [f"{arm}, seed {record['seed']}" for arm, record in runs if record["curve"][-1]["loss"] is None]
+    missing = [arm for arm in experiment.arms if arm not in arms]
+    found = [f"Diverged: {'; '.join(diverged)}.\n"] if diverged else []
+    found += [f"Left out of this version: {experiment.left_out}.\n"] if experiment.left_out else []
+    return found + ([f"Not run yet: {'; '.join(missing)}.\n"] if missing else [])
+
+
+def accuracy_table(experiment: Experiment, arms: Arms, *, speed: bool = True) -> Table:
+    """Cost, accuracy with its interval and every seed, and the difference to the reference on the seeds of both."""
     reference = arms.get(experiment.reference or "", [])
 
-    def cells(name: str, records: list[Record]) -> dict[str, str]:
-        first, values = records[0], accuracies(records)
-        row = {
+    def row(name: str, records: list[Record]) -> dict[str, str]:
+        first = records[0]
+        gain = "" if records is reference or not reference else _gain(records, reference)
+        return {
             "network": name,
             "parameters": f"{first['params']:,}",
             "MACs": f"{first['macs']:,}",
             "epochs": str(first["recipe"]["epochs"]),
-            "accuracy, last epoch (%)": mean_text(values),
+            "accuracy, last epoch (%)": mean_text(accuracies(records)),
+            f"against {experiment.reference}": gain,
+            "images / s, fastest epoch": f"{throughput(records):,.0f}" if speed else "",
         }
-        if reference:
-            row[f"against {experiment.reference}"] = (
-                "" if records is reference else difference_text(*map(accuracies, _same_seeds(records, reference)))
-            )
-        if speed:
-            row["images / s, fastest epoch"] = f"{throughput(records):,.0f}"
-        return row
 
-    rows = [cells(name, records) for name, records in arms.items()]
-    return markdown(rows[0], (row.values() for row in rows))
+    return Table.of([row(name, records) for name, records in arms.items()])
 
 
-def sizes_table(experiment: Experiment, arms: Arms) -> str:
-    """Per policy: how large objects look at 32 px against training, where they would look alike, and the mean accuracy at every size."""
-    from resizenet.transforms import ResizePolicy
+def _gain(records: list[Record], reference: list[Record]) -> str:
+    seeds = {record["seed"] for record in records} & {record["seed"] for record in reference}
+    common = ([record for record in arm if record["seed"] in seeds] for arm in (records, reference))
+    return difference_text(*map(accuracies, common))
 
-    header = [
-        "policy",
-        "apparent size, 32 px against training",
-        "predicted best (px)",
-        "best (px)",
-        *(f"{size} px (%)" for size in EVAL_SIZES),
-    ]
 
-    def row(name: str, records: list[Record]) -> list[str]:
-        ratio = ResizePolicy.from_dict(records[0]["recipe"]["policy"]).apparent_size_ratio()
+def sizes_table(experiment: Experiment, arms: Arms) -> Table:
+    """How large objects look at 32 px against training, where they would look alike, and the accuracy at every size."""
+
+    def row(name: str, records: list[Record]) -> dict[str, str]:
+        ratio = apparent_size_ratio(records)
         by_size = {size: mean(measured(records, f"accuracy_at_{size}")) for size in EVAL_SIZES}
         best = "diverged" if None in by_size.values() else str(max(by_size, key=by_size.__getitem__))
-        return [name, f"{ratio:.3f}", f"{32 / ratio:.0f}", best, *map(value_text, by_size.values())]
+        return {
+            "policy": name,
+            "apparent size, 32 px against training": f"{ratio:.3f}",
+            "predicted best (px)": f"{32 / ratio:.0f}",
+            "best (px)": best,
+            **{f"{size} px (%)": value_text(value) for size, value in by_size.items()},
+        }
 
-    return markdown(header, (row(name, records) for name, records in arms.items()))
+    return Table.of([row(name, records) for name, records in arms.items()])
+
+
+def apparent_size_ratio(records: list[Record]) -> float:
+    """Return how large objects look at 32 px, against training by the policy of an arm."""
+    return ResizePolicy.from_dict(records[0]["recipe"]["policy"]).apparent_size_ratio()
 
 
 _WAYS = {
@@ -136,50 +113,40 @@ _WAYS = {
 }
 
 
-def fold_table(experiment: Experiment, arms: Arms) -> str:
-    """Per way to feed native images: accuracy as adapted, and after each mode of ``adapt_to_resolution``."""
-    header = ("32 px images", "accuracy (%)", 'and adapt_to_resolution, "bn"', 'and adapt_to_resolution, "bn+head"')
+def fold_table(experiment: Experiment, arms: Arms) -> Table:
+    """The accuracy after each way to adapt, and after each mode of ``adapt_to_resolution``."""
+    header = ["32 px images", "accuracy (%)", 'and adapt_to_resolution, "bn"', 'and adapt_to_resolution, "bn+head"']
     (records,) = arms.values()
     rows = [["upscaled to 64 px, as in training", mean_text(measured(records, "upscaled")), "", ""]]
     for key, name in _WAYS.items():
-        rows.append(
-            [f"native: {name}", *(mean_text(measured(records, key + mode)) for mode in ("", ", bn", ", bn+head"))]
-        )
-    return markdown(header, rows)
+        texts = [mean_text(measured(records, key + mode)) for mode in ("", ", bn", ", bn+head")]
+        rows.append([f"native: {name}", *texts])
+    return Table(header, rows)
 
 
-def _largest_gap(records: list[Record], mode: str) -> float | None:
-    """Of all epochs and seeds: how many points of test accuracy the running statistics cost against the batch's own, in the norms of ``mode``."""
-    pairs = [
-        (epoch[f"accuracy_{mode}_batch_statistics"], epoch["accuracy"])
-        for record in records
-        for epoch in record["curve"]
-    ]
+def stability_table(experiment: Experiment, arms: Arms) -> Table:
+    """The accuracy, the largest gaps between the batch's and the running statistics, and the resizer's contribution."""
+
+    def row(name: str, records: list[Record]) -> dict[str, str]:
+        return {
+            "front": name,
+            "parameters": f"{records[0]['params']:,}",
+            "accuracy, last epoch (%)": _mean_and_values(accuracies(records)),
+            "largest gap, resizer's norms": value_text(_largest_gap(records, "resizer")),
+            "largest gap, all norms": value_text(_largest_gap(records, "all")),
+            "residual / plain": _mean_and_values([record["curve"][-1]["residual_over_plain"] for record in records]),
+        }
+
+    return Table.of([row(name, records) for name, records in arms.items()])
+
+
+def _mean_and_values(values: Values) -> str:
+    every = f" ({', '.join(map(value_text, values))})" if len(values) > 1 else ""
+    return f"{value_text(mean(values))}{every}"
+
+
+def _largest_gap(records: list[Record], part: str) -> float | None:
+    """Return the most points of accuracy that the running statistics of ``part`` cost, over all epochs and seeds."""
+    key = f"accuracy_{part}_batch_statistics"
+    pairs = [(epoch[key], epoch["accuracy"]) for record in records for epoch in record["curve"]]
     return None if any(None in pair for pair in pairs) else max(batch - running for batch, running in pairs)
-
-
-def stability_table(experiment: Experiment, arms: Arms) -> str:
-    """Per arm: accuracy of the last epoch, the largest gap of the resizer's norms and of all norms, the resizer's share of its output."""
-
-    def spread(values: list[float | None]) -> str:
-        every = f" ({', '.join(map(value_text, values))})" if len(values) > 1 else ""
-        return f"{value_text(mean(values))}{every}"
-
-    def row(name: str, records: list[Record]) -> list[str]:
-        return [
-            name,
-            f"{records[0]['params']:,}",
-            spread(accuracies(records)),
-            *(value_text(_largest_gap(records, mode)) for mode in ("resizer", "all")),
-            spread([record["curve"][-1]["residual_over_plain"] for record in records]),
-        ]
-
-    header = (
-        "front",
-        "parameters",
-        "accuracy, last epoch (%)",
-        "largest gap, resizer's norms",
-        "largest gap, all norms",
-        "residual / plain",
-    )
-    return markdown(header, (row(name, records) for name, records in arms.items()))

@@ -1,24 +1,23 @@
-"""Training of one run: everything that changes from step to step, and can be written down and taken up again."""
+"""Training of one run: its recipe, and a model on its way through it."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import gather_object
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resizenet.functional import resize
 from resizenet.transforms import NativePolicy, ResizePolicy
 
-from . import _augment
+from ._augment import augment
 from ._data import ImageData
 
 _EVAL_PIXELS = 1000 * 128**2  # per batch of evaluation, at most, and 1,000 images
@@ -28,29 +27,36 @@ _EVAL_PIXELS = 1000 * 128**2  # per batch of evaluation, at most, and 1,000 imag
 class Recipe:
     """SGD with momentum 0.9.
 
-    The schedule is "one-cycle" (up to ``lr`` and down to zero) or "steps" (``lr``, a tenth from half of the steps on, a hundredth from
-    three quarters on, as in He et al. 2015, section 4.2).
+    Attributes:
+        epochs: passes over the training images.
+        lr: learning rate, at its highest.
+        schedule: "one-cycle" rises to ``lr`` and falls to zero. "steps" divides ``lr`` by ten after half of the steps
+            and again after three quarters (He et al. 2015, section 4.2).
+        nesterov: use Nesterov momentum.
+        weight_decay: of all parameters.
+        batch_size: images per step.
+        label_smoothing: of the cross entropy.
+        warmup: share of the steps until the one-cycle learning rate is highest.
+        lr_ratios: multipliers of ``lr`` by prefixes of parameter names; the longest prefix that matches decides.
+        policy: ``to_dict()`` of the resize policy for training; random flips are added. None for features.
+        upscale: size in pixels to which images are resized after the policy, in training and evaluation.
     """
 
-    epochs: int
+    epochs: int = 1
     lr: float = 0.4
-    schedule: str = "one-cycle"
+    schedule: Literal["one-cycle", "steps"] = "one-cycle"
     nesterov: bool = True
     weight_decay: float = 5e-4
     batch_size: int = 256
     label_smoothing: float = 0.1
-    warmup: float = 0.25  # share of the steps until the one-cycle learning rate peaks
-    lr_ratios: dict[str, float] = field(default_factory=dict)  # by the parameter's prefix; the longest match counts
-    policy: dict[str, Any] | None = field(
-        default_factory=NativePolicy(32).to_dict
-    )  # of resizenet.transforms; flips are added
-    upscale: int | None = (
-        None  # px per side to which images are resized on the device, after the policy and in evaluation
-    )
+    warmup: float = 0.25
+    lr_ratios: dict[str, float] = field(default_factory=dict)
+    policy: dict[str, Any] | None = field(default_factory=NativePolicy(32).to_dict)
+    upscale: int | None = None
 
 
-def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, object]]:
-    """One group per learning rate; everything is decayed."""
+def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """Return one group of parameters per learning rate."""
     by_rate: dict[float, list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         prefix = max((prefix for prefix in recipe.lr_ratios if name.startswith(prefix)), key=len, default=None)
@@ -59,113 +65,86 @@ def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, object]
 
 
 class Training:
-    """A model on its way through a recipe, one epoch at a time.
+    """A model, its optimizer and its schedule on their way through a recipe.
 
-    Every process draws the same batches and crops and takes its share of each, so that the images of a step do not depend on the number of
-    processes.
+    The accelerator saves and loads the whole state. A recipe that needs more overrides ``make_optimizer``,
+    ``make_schedule``, ``batches`` or ``loss``, and registers further state with the accelerator.
+
+    Attributes:
+        curve: what was measured after each epoch.
+        seconds: time spent so far, evaluation included.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        data: ImageData,
-        recipe: Recipe,
-        seed: int,
-        accelerator: Accelerator,
-        *,
-        compiled: bool = False,
-    ) -> None:
+    def __init__(self, model: nn.Module, data: ImageData, recipe: Recipe, seed: int, accelerator: Accelerator) -> None:
         self.data, self.recipe, self.accelerator = data, recipe, accelerator
-        self.model = model.to(accelerator.device, memory_format=torch.channels_last)
+        self.curve: list[dict[str, float | None]] = []
+        self.seconds = 0.0
         self.policy = None if recipe.policy is None else ResizePolicy.from_dict(recipe.policy)
         self.generator = torch.Generator().manual_seed(seed)
-        if accelerator.process_index:
-            torch.manual_seed(1000 * accelerator.process_index + seed)  # dropout must differ between processes
         self.steps = len(data.x_train) // recipe.batch_size
-        groups = parameter_groups(model, recipe)
-        self.optimizer = torch.optim.SGD(
-            groups, momentum=0.9, nesterov=recipe.nesterov, weight_decay=recipe.weight_decay
+        self.model = model.to(accelerator.device, memory_format=torch.channels_last)
+        optimizer = self.make_optimizer()
+        _, self.optimizer, self.schedule = accelerator.prepare(model, optimizer, self.make_schedule(optimizer))
+        accelerator.register_for_checkpointing(self)
+
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        """Return the optimizer of the recipe."""
+        groups, decay = parameter_groups(self.model, self.recipe), self.recipe.weight_decay
+        return torch.optim.SGD(groups, momentum=0.9, nesterov=self.recipe.nesterov, weight_decay=decay)
+
+    def make_schedule(self, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
+        """Return the schedule of the recipe; it advances at every step."""
+        steps = self.recipe.epochs * self.steps
+        if self.recipe.schedule == "steps":
+            return torch.optim.lr_scheduler.MultiStepLR(optimizer, [steps // 2, 3 * steps // 4])
+        rates, warmup = [group["lr"] for group in optimizer.param_groups], self.recipe.warmup
+        return torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, rates, total_steps=steps, pct_start=warmup, cycle_momentum=False
         )
-        self.schedule = _schedule(self.optimizer, recipe, recipe.epochs * self.steps)
-        self.step_model = accelerator.prepare(torch.compile(model) if compiled else model)
+
+    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the images and labels of an epoch, augmented, normalized and resized."""
+        order = torch.randperm(len(self.data.x_train), generator=self.generator)
+        for batch in order[: self.steps * self.recipe.batch_size].view(self.steps, -1):
+            index = batch.to(self.accelerator.device)
+            images = augment(self.policy, self.data.x_train[index], self.generator)
+            yield as_input(self.data.normalize(images), self.recipe.upscale), self.data.y_train[index]
+
+    def loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of a batch."""
+        logits = self.model(images).float()
+        return F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
 
     def epoch(self, advance: Callable[[], object]) -> dict[str, float]:
-        """Train for an epoch and evaluate: mean loss, accuracy on the test set in %, seconds of training."""
+        """Train for an epoch. Return the mean loss, the test accuracy in % and the seconds of training."""
         start, total = time.perf_counter(), torch.zeros((), device=self.accelerator.device)
         self.model.train()
-        self.step_model.train()
-        batches = torch.randperm(len(self.data.x_train), generator=self.generator)[
-            : self.steps * self.recipe.batch_size
-        ].view(self.steps, -1)
-        for batch in batches:
-            images, labels = self._share(batch)
-            loss = F.cross_entropy(self.step_model(images).float(), labels, label_smoothing=self.recipe.label_smoothing)
+        for images, labels in self.batches():
+            loss = self.loss(images, labels)
             self.optimizer.zero_grad()
             self.accelerator.backward(loss)
             self.optimizer.step()
             self.schedule.step()
             total += loss.detach()
             advance()
-        loss = float(self.accelerator.reduce(total, "mean")) / self.steps
+        mean_loss = float(total) / self.steps  # waits for the device
         seconds = time.perf_counter() - start
-        return {"loss": loss, "accuracy": self.accuracy(), "seconds": seconds}
-
-    def _share(self, batch: Tensor) -> tuple[Tensor, Tensor]:
-        """This process's part of a batch, (n,) indices, augmented, normalised and resized, with its labels."""
-        draws = _augment.draw(self.policy, *self._image_size(), len(batch), self.generator)
-        share = len(batch) // self.accelerator.num_processes
-        mine = slice(self.accelerator.process_index * share, (self.accelerator.process_index + 1) * share)
-        index = batch[mine].to(self.accelerator.device)
-        images = _augment.apply(self.policy, self.data.x_train[index], draws[mine])
-        return as_input(self.data.normalize(images), self.recipe.upscale), self.data.y_train[index]
-
-    def _image_size(self) -> tuple[int, int]:
-        return tuple(self.data.x_train.shape[2:]) if self.data.x_train.ndim == 4 else (0, 0)
-
-    def accuracy(self) -> float:
-        """Of the test set, in %; every process evaluates its share."""
         self.model.eval()
-        rank, world = self.accelerator.process_index, self.accelerator.num_processes
-        share = slice(rank, None, world)
-        right = count_right(
-            self.model, self.data, self.data.x_test[share], self.data.y_test[share], upscale=self.recipe.upscale
-        )
-        return 100 * float(self.accelerator.reduce(right, "sum")) / len(self.data.y_test)
+        right = accuracy(self.model, self.data, upscale=self.recipe.upscale)
+        return {"loss": mean_loss, "accuracy": right, "seconds": seconds}
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a later process needs to go on as if nothing had happened; to be called in every process."""
-        cuda = torch.cuda.get_rng_state() if self.accelerator.device.type == "cuda" else None
-        return {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "generator": self.generator.get_state(),
-            "random": gather_object([{"cpu": torch.get_rng_state(), "cuda": cuda}]),  # by process
-        }
+        """Return what the accelerator does not know: the generator and what was measured."""
+        return {"generator": self.generator.get_state(), "curve": self.curve, "seconds": self.seconds}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The inverse of ``state_dict``."""
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
+        """Continue from ``state_dict()``."""
         self.generator.set_state(state["generator"])
-        random = state["random"][self.accelerator.process_index]
-        torch.set_rng_state(random["cpu"])
-        if random["cuda"] is not None:
-            torch.cuda.set_rng_state(random["cuda"])
-
-
-def _schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
-    if recipe.schedule == "steps":
-        return torch.optim.lr_scheduler.MultiStepLR(optimizer, [steps // 2, 3 * steps // 4])
-    rates = [group["lr"] for group in optimizer.param_groups]
-    return torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, rates, total_steps=steps, pct_start=recipe.warmup, cycle_momentum=False
-    )
+        self.curve, self.seconds = state["curve"], state["seconds"]
 
 
 def as_input(images: Tensor, upscale: int | None) -> Tensor:
-    """As a model gets them: resized and in channels_last; features stay as they are."""
+    """Return the images as a model gets them, resized and in channels_last; features stay as they are."""
     if images.ndim != 4:
         return images
     images = images if upscale is None else resize(images, upscale)
@@ -173,27 +152,17 @@ def as_input(images: Tensor, upscale: int | None) -> Tensor:
 
 
 def autocast(device: torch.device) -> torch.autocast:
-    """The precision of the command, as Accelerate was told, for networks that it has not prepared."""
+    """Return a context with the accelerator's precision, for networks that it has not prepared."""
     return torch.autocast(device.type, torch.bfloat16, enabled=AcceleratorState().mixed_precision == "bf16")
 
 
-def predict(model: nn.Module, images: Tensor) -> Tensor:
-    """Logits in float32, computed in the precision of the command."""
-    with autocast(images.device):
-        logits = model(images)
-    return logits.float()
-
-
 @torch.no_grad()
-def count_right(
-    model: nn.Module, data: ImageData, images: Tensor, labels: Tensor, *, upscale: int | None = None
-) -> Tensor:
-    """How many of the images, as they are in ``data``, the model gets right, in whatever mode it is; a number on their device."""
-    batch_size = min(1000, max(1, _EVAL_PIXELS // math.prod(images.shape[2:])))
-    batches = zip(images.split(batch_size), labels.split(batch_size), strict=True)
-    return sum((predict(model, as_input(data.normalize(x), upscale)).argmax(1) == y).sum() for x, y in batches)
-
-
 def accuracy(model: nn.Module, data: ImageData, *, upscale: int | None = None) -> float:
-    """In %, on the whole test set, in whatever mode the model is."""
-    return 100 * float(count_right(model, data, data.x_test, data.y_test, upscale=upscale)) / len(data.y_test)
+    """Return the accuracy on the test images in %; the model stays in training or evaluation mode."""
+    batch_size = min(1000, max(1, _EVAL_PIXELS // math.prod(data.x_test.shape[2:])))
+    right = torch.zeros((), dtype=torch.int64, device=data.x_test.device)
+    for images, labels in zip(data.x_test.split(batch_size), data.y_test.split(batch_size), strict=True):
+        with autocast(images.device):
+            logits = model(as_input(data.normalize(images), upscale))
+        right += (logits.argmax(1) == labels).sum()
+    return 100 * float(right) / len(data.y_test)

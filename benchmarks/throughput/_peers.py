@@ -1,4 +1,4 @@
-"""What people use today, written as plainly as they write it."""
+"""Networks as people write them today."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import resizenet as rn
 
 
 class PortedResizer(nn.Module):
-    """The published learned resizer as its ports write it, with their inverted scale factor replaced by a size."""
+    """The published learned resizer as its ports write it, but with a size instead of their inverted scale factor."""
 
     def __init__(self, size: int, channels: int = 16, num_blocks: int = 1) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class _PlainBlock(nn.Module):
 
 
 class HandWrittenResNet18(nn.Module):
-    """A ResNet-18 for 32 px as the scripts of CIFAR-10 write it: 3x3 stem, no pool, fixed average pool of 4."""
+    """A ResNet-18 for 32 px as scripts for CIFAR-10 write it: 3x3 stem, no pool, fixed average pool of 4."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ class _WideBlock(nn.Module):
 
 
 class HandWrittenWideResNet(nn.Module):
-    """A Wide ResNet of Zagoruyko & Komodakis 2016 for 32 px, as the usual scripts write it, fixed average pool and all."""
+    """A Wide ResNet (Zagoruyko & Komodakis 2016) for 32 px as the usual scripts write it, with a fixed average pool."""
 
     def __init__(self, depth: int, width: int) -> None:
         super().__init__()
@@ -123,13 +123,12 @@ class HandWrittenWideResNet(nn.Module):
 
 
 def paired_resizers(size: int) -> tuple[PortedResizer, rn.Resizer]:
-    """The port and ours with the same random weights and running statistics."""
-    ours, peer = rn.Resizer.paper(size), PortedResizer(size)
+    """Return the port and ours with the same random weights and running statistics."""
+    ours, peer = rn.Resizer.paper(size, kernels="never"), PortedResizer(size)
     for norm in ours.modules():
         if isinstance(norm, nn.BatchNorm2d):
             nn.init.normal_(norm.running_mean)
             nn.init.uniform_(norm.running_var, 0.5, 2)
-    peer.load_state_dict(
-        dict(zip(peer.state_dict(), ours.state_dict().values(), strict=True))
-    )  # both register their layers in the same order
+    # Both register their layers in the same order.
+    peer.load_state_dict(dict(zip(peer.state_dict(), ours.state_dict().values(), strict=True)))
     return peer, ours

@@ -1,11 +1,11 @@
-"""The learned resizer against a plain port of the published network: by itself and in front of a backbone, inference and training steps."""
+"""The learned resizer against a plain port of the published network, by itself and in front of a backbone."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import torch
 import torchvision
@@ -14,9 +14,9 @@ from torch.nn import functional as F
 
 import resizenet as rn
 
-from ._paired import Bench, Candidate, Jobs, MismatchError, Row, Setting, difference, note
-from ._peers import PortedResizer, paired_resizers
-from ._roofline import Work, inference_work, training_work
+from ._compare import Candidate, Comparison, Jobs, Setting, difference
+from ._peers import paired_resizers
+from ._roofline import inference_work, training_work
 from ._timing import (
     DTYPES,
     LAYOUTS,
@@ -30,215 +30,158 @@ from ._timing import (
 )
 
 _EXACT = 1e-4
-_DEEP = 4  # times the tolerance: so much do the layers of a network in training add to the rounding of its gradient
+_DEEP = 4  # multiplies the tolerance of a gradient behind a network, whose layers add to the rounding
 
-Calls = Callable[[nn.Module, Tensor], tuple[Callable[[], object], Callable[[], Tensor] | None]]
+Make = Callable[[], nn.Module]
 
 
 @dataclass(frozen=True)
 class Case:
-    """Images of ``size`` to ``target`` px, in batches and in a dtype."""
+    """Images of ``size`` resized to ``target`` px, in inference or in training."""
 
     size: tuple[int, int]
     target: int
     batch: int
     dtype: str
+    train: bool = False
 
-    def setting(self, task: str) -> Setting:
-        """For a table."""
-        return Setting(task, f"{self.size[0]}x{self.size[1]} -> {self.target}", self.dtype, self.batch)
+    def setting(self, network: str = "") -> Setting:
+        """Return the setting of the resizer alone, or in front of a network."""
+        task = "training step" if self.train else "inference"
+        case = f"{self.size[0]}x{self.size[1]} -> {self.target}"
+        return Setting(f"{network}, {task}" if network else task, case, self.dtype, self.batch)
 
     def images(self, device: torch.device, layout: str) -> Tensor:
         """(batch, 3, *size), random."""
-        return (
-            torch.rand(self.batch, 3, *self.size)
-            .to(device, DTYPES[self.dtype])
-            .contiguous(memory_format=LAYOUTS[layout])
-        )
+        images = torch.rand(self.batch, 3, *self.size).to(device, DTYPES[self.dtype])
+        return images.contiguous(memory_format=LAYOUTS[layout])
+
+    def place(self, model: nn.Module, device: torch.device, layout: str) -> nn.Module:
+        """Move a model to where its images are, in training or evaluation mode."""
+        return model.to(device, DTYPES[self.dtype], memory_format=LAYOUTS[layout]).train(self.train)
 
 
-def _inference_calls(model: nn.Module, images: Tensor) -> tuple[Callable[[], object], Callable[[], Tensor] | None]:
-    return inference_call(model, images), None
+def resizers(case: Case, device: torch.device, layout: str) -> dict[str, Make]:
+    """Return what makes the port and ours, with the same weights; the Triton kernels are for CUDA only."""
+    port, plain = paired_resizers(case.target)
 
-
-def _training_calls(model: nn.Module, images: Tensor) -> tuple[Callable[[], object], Callable[[], Tensor] | None]:
-    call = training_call(model, images)
-    return call, gradient_norm(model, call)
-
-
-def _check_exactly(target: int, size: tuple[int, int], device: torch.device) -> None:
-    """MismatchError unless the port and ours, plain and fused, give the same in full float32."""
-    peer, ours = (model.to(device).eval() for model in paired_resizers(target))
-    images = torch.rand(1, 3, *size, device=device)
-    with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        expected = peer(images)
-        errors = [difference(expected, model(images)) for model in (ours, ours.fuse())]
-    if not max(errors) <= _EXACT:
-        raise MismatchError(f"ours and the port differ by {max(errors):.2g} of the largest value")
-
-
-def _with_kernels(make: Callable[[], nn.Module], images: Tensor) -> dict[str, nn.Module]:
-    """The model with its Triton kernels, or nothing, and a line that says why, where they are not for this network or call."""
-    try:
-        model = make()
-        with torch.no_grad():
-            model(images)
-    except rn.ArgumentError as error:
-        note(f"Triton kernels are left out: {error}")
-        return {}
-    return {"kernels": model}
-
-
-def _for_inference(case: Case, device: torch.device, layout: str, images: Tensor) -> dict[str, nn.Module]:
-    def placed(model: nn.Module) -> nn.Module:
-        return model.to(device, DTYPES[case.dtype], memory_format=LAYOUTS[layout]).eval()
-
-    peer, ours = paired_resizers(case.target)
-    models = {"port": placed(peer), "ours": placed(copy.deepcopy(ours)), "ours, fused": placed(ours.fuse())}
-    kernels = _with_kernels(lambda: placed(ours.fuse(kernels="always")), images)
-    return {**models, **{f"ours, fused, {name}": model for name, model in kernels.items()}}
-
-
-def _for_training(case: Case, device: torch.device, layout: str, images: Tensor) -> dict[str, nn.Module]:
-    peer, plain = paired_resizers(case.target)
-
-    def placed(model: nn.Module) -> nn.Module:
-        return model.to(device, DTYPES[case.dtype], memory_format=LAYOUTS[layout]).train()
-
-    def ours(**options: object) -> nn.Module:
+    def training(**options: object) -> nn.Module:
         model = rn.Resizer.paper(case.target, **options)
         model.load_state_dict(plain.state_dict())
-        return placed(model)
+        return model
 
-    models = {"port": placed(peer), "ours": ours(), "ours, checkpoint": ours(checkpoint=True)}
-    return {
-        **models,
-        **{f"ours, {name}": model for name, model in _with_kernels(lambda: ours(kernels="always"), images).items()},
-    }
-
-
-def _candidates(
-    models: dict[str, nn.Module], images: Tensor, layout: str, calls: Calls, compiled_too: bool
-) -> list[Candidate]:
-    """Each model eager, and the plain ones compiled: recomputing and Triton kernels are for eager mode."""
-    candidates = []
-    for who, model in models.items():
-        modes = {"eager": model}
-        if compiled_too and not ("checkpoint" in who or "kernels" in who):
-            modes[mode_name(images.device)] = compiled(model, images.device)
-        for mode, variant in modes.items():
-            call, answer = calls(variant, images)
-            is_port = who == "port"
-            candidates.append(
-                Candidate(who, call, mode, layout, peer=is_port, baseline=is_port and mode == "eager", answer=answer)
-            )
-    return candidates
+    makers: dict[str, Make] = {"port": lambda: copy.deepcopy(port)}
+    if case.train:
+        makers["ours"] = lambda: training(kernels="never")
+        makers["ours, checkpoint"] = lambda: training(kernels="never", checkpoint=True)
+        makers["ours, kernels"] = lambda: training(kernels="always")
+    else:
+        makers["ours"] = lambda: copy.deepcopy(plain)
+        makers["ours, fused"] = lambda: copy.deepcopy(plain).eval().fuse(kernels="never")
+        makers["ours, fused, kernels"] = lambda: copy.deepcopy(plain).eval().fuse(kernels="always")
+    if device.type != "cuda":
+        del makers[list(makers)[-1]]
+    return {who: lambda make=make: case.place(make(), device, layout) for who, make in makers.items()}
 
 
-def inference(
-    bench: Bench, case: Case, *, layouts: Collection[str] = LAYOUTS, compiled_layouts: Collection[str] = LAYOUTS
-) -> list[Row]:
-    """Rows of the port and of ours."""
-    torch.manual_seed(0)
-    _check_exactly(case.target, case.size, bench.device)
-    return _rows(bench, case, "inference", _for_inference, _inference_calls, inference_work, layouts, compiled_layouts)
+def candidate(who: str, make: Make, images: Tensor, *, train: bool, **options: object) -> Candidate:
+    """Return a candidate whose model is made at the first call, so that a failure is the candidate's own."""
+
+    @cache
+    def calls() -> tuple[Callable[[], Tensor], Callable[[], Tensor]]:
+        model = make()
+        call = (training_call if train else inference_call)(model, images)
+        return call, gradient_norm(model, call) if train else call
+
+    return Candidate(who, lambda: calls()[0](), answer=lambda: calls()[1](), **options)
 
 
-def training(
-    bench: Bench, case: Case, *, layouts: Collection[str] = LAYOUTS, compiled_layouts: Collection[str] = LAYOUTS
-) -> list[Row]:
-    """Rows of a training step (forward, backward) of the resizer alone."""
-    torch.manual_seed(0)
-    return _rows(bench, case, "training step", _for_training, _training_calls, training_work, layouts, compiled_layouts)
-
-
-def _rows(
-    bench: Bench,
+def alone(
+    device: torch.device,
     case: Case,
-    task: str,
-    make_models: Callable[[Case, torch.device, str, Tensor], dict[str, nn.Module]],
-    calls: Calls,
-    count: Callable[[nn.Module, Tensor], Work],
-    layouts: Collection[str],
-    compiled_layouts: Collection[str],
-) -> list[Row]:
+    *,
+    layouts: Collection[str] = tuple(LAYOUTS),
+    compiled_layouts: Collection[str] = tuple(LAYOUTS),
+) -> Comparison:
+    """Compare the resizers, eager and compiled; checkpointing and kernels are for eager mode only."""
+    torch.manual_seed(0)
+    if not case.train:
+        check_exactly(case.target, case.size, device)
     candidates = []
     for layout in layouts:
-        torch.manual_seed(1)  # the same weights and images in both
-        images = case.images(bench.device, layout)
-        models = make_models(case, bench.device, layout, images)
-        work = count(models["port"], images)
-        candidates += _candidates(models, images, layout, calls, layout in compiled_layouts)
-    return bench.rows(case.setting(task), candidates, tolerance=tolerance_of(case.dtype, bench.device), work=work)
+        torch.manual_seed(1)  # the same weights and images in every layout
+        images = case.images(device, layout)
+        makers = resizers(case, device, layout)
+        work = (training_work if case.train else inference_work)(makers["port"](), images)
+        for who, make in makers.items():
+            modes = {"eager": make}
+            if layout in compiled_layouts and not who.endswith(("checkpoint", "kernels")):
+                modes[mode_name(device)] = lambda make=make: compiled(make(), device)
+            for mode, variant in modes.items():
+                roles = {"peer": who == "port", "baseline": who == "port" and mode == "eager"}
+                found = candidate(who, variant, images, train=case.train, mode=mode, layout=layout, **roles)
+                candidates.append(found)
+    return Comparison(candidates, tolerance_of(case.dtype, device), work)
 
 
-def _plain_resize(images: Tensor, target: int) -> Tensor:
-    """Antialias needs float32 on a CPU."""
-    return F.interpolate(images.float(), (target, target), mode="bilinear", antialias=True).to(images.dtype)
+def check_exactly(target: int, size: tuple[int, int], device: torch.device) -> None:
+    """Raise ValueError unless the port and ours, plain and fused, agree in full float32."""
+    port, ours = (model.to(device).eval() for model in paired_resizers(target))
+    images = torch.rand(1, 3, *size, device=device)
+    with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        expected = port(images)
+        errors = [difference(expected, model(images)) for model in (ours, ours.fuse(kernels="never"))]
+    if not max(errors) <= _EXACT:
+        raise ValueError(f"ours and the port differ by {max(errors):.2g} of the largest value")
 
 
-def _backbone_task(network: str, train: bool) -> str:
-    return f"{network}, {'training step' if train else 'inference'}"
-
-
-def backbone(bench: Bench, case: Case, *, train: bool, network: str = "resnet50") -> list[Row]:
-    """Rows of a network at ``target`` px: alone, behind a fixed resize, behind the port and behind ours; channels_last, eager."""
+def backbone(device: torch.device, case: Case, network: str = "resnet50") -> Comparison:
+    """Compare a network at ``target`` px: alone, behind a fixed resize, behind the port and behind ours."""
     torch.manual_seed(0)
-    images = case.images(bench.device, "channels_last")
-    resizers = (_for_training if train else _for_inference)(case, bench.device, "channels_last", images)
-    model = (
-        torchvision.models.get_model(network, weights=None)
-        .to(bench.device, DTYPES[case.dtype], memory_format=torch.channels_last)
-        .train(train)
-    )
-    small = _plain_resize(images, case.target).contiguous(memory_format=torch.channels_last)
-    fixed = rn.FixedResizer(case.target)
-    if not difference(small, fixed(images)) <= tolerance_of(case.dtype, bench.device):
-        raise MismatchError("the fixed resize is not that of torch")
-    calls = _training_calls if train else _inference_calls
+    images = case.images(device, "channels_last")
+    model = case.place(torchvision.models.get_model(network, weights=None), device, "channels_last")
+    plain = F.interpolate(images.float(), (case.target, case.target), mode="bilinear", antialias=True)
+    small = plain.to(images.dtype).contiguous(memory_format=torch.channels_last)
+    fixed, tolerance = rn.FixedResizer(case.target), tolerance_of(case.dtype, device)
+    if not difference(small, fixed(images)) <= tolerance:
+        raise ValueError("the fixed resize differs from torch's")
+    options = {"train": case.train, "layout": "channels_last"}
 
-    def candidate(who: str, model: nn.Module, inputs: Tensor, group: str, **flags: bool) -> Candidate:
-        call, answer = calls(model, inputs)
-        return Candidate(who, call, layout="channels_last", answer=answer, group=group, **flags)
+    def behind(make: Make) -> Make:
+        return lambda: rn.ResizedModel(make(), copy.deepcopy(model))
 
     candidates = [
-        candidate("alone, on resized images", copy.deepcopy(model), small, "alone", baseline=True),
-        candidate("behind the fixed resize", fixed.wrap(copy.deepcopy(model)), images, "fixed"),
+        candidate("alone, on resized images", lambda: model, small, group="alone", baseline=True, **options),
+        candidate("behind the fixed resize", behind(lambda: fixed), images, group="fixed", **options),
     ]
-    for who, resizer in resizers.items():
-        wrapped = rn.ResizedModel(resizer, copy.deepcopy(model))
-        candidates.append(
-            candidate(f"behind {who}", wrapped, images, "learned", peer=isinstance(resizer, PortedResizer))
-        )
-    work = (training_work if train else inference_work)(model, small)
-    tolerance = tolerance_of(case.dtype, bench.device) * (_DEEP if train else 1)
-    return bench.rows(case.setting(_backbone_task(network, train)), candidates, tolerance=tolerance, work=work)
+    for who, make in resizers(case, device, "channels_last").items():
+        candidates.append(candidate(f"behind {who}", behind(make), images, peer=who == "port", **options))
+    work = (training_work if case.train else inference_work)(model, small)
+    return Comparison(candidates, tolerance * (_DEEP if case.train else 1), work)
 
 
-def cases(device: torch.device, quick: bool) -> list[Case]:
-    """Sizes, batches and dtypes; ``quick`` has one size and one batch, and one dtype on a GPU."""
+def cases(device: torch.device, *, quick: bool) -> list[Case]:
+    """Sizes, batches and dtypes; the quick suite has one size and one batch, and one dtype on a GPU."""
     halving, small, odd = ((448, 448), 224), ((64, 64), 32), ((300, 400), 224)
-    if device.type == "cuda":
-        sizes = (
-            [(*halving, 128)] if quick else [(*size, batch) for size in (halving, small, odd) for batch in (1, 32, 128)]
-        )
+    cuda = device.type == "cuda"
+    if quick:
+        sizes = [(*halving, 128 if cuda else 4)]
+    elif cuda:
+        sizes = [(*size, batch) for size in (halving, small, odd) for batch in (1, 32, 128)]
     else:
-        sizes = [(*halving, 4)] if quick else [(*halving, 1), (*halving, 4), (*small, 32), (*odd, 4)]
-    dtypes = ("bfloat16",) if quick and device.type == "cuda" else dtypes_of(device)
-    return [Case(size, target, batch, dtype) for size, target, batch in sizes for dtype in dtypes]
+        sizes = [(*halving, 1), (*halving, 4), (*small, 32), (*odd, 4)]
+    dtypes = ("bfloat16",) if quick and cuda else dtypes_of(device)
+    trains = (False, True)
+    return [Case(*size, dtype, train) for size in sizes for dtype in dtypes for train in trains]
 
 
-def jobs(bench: Bench, quick: bool) -> Jobs:
-    """``quick`` compiles in one memory layout, and trains in that only."""
-    one = {"layouts": ("channels_last",), "compiled_layouts": ("channels_last",)}
+def jobs(device: torch.device, *, quick: bool) -> Jobs:
+    """The quick suite compiles in channels_last only, and trains in channels_last only."""
     found: Jobs = {}
-    for case in cases(bench.device, quick):
-        compiling = {"compiled_layouts": ("channels_last",)} if quick else {}
-        found[case.setting("inference").title] = partial(inference, bench, case, **compiling)
-        found[case.setting("training step").title] = partial(training, bench, case, **(one if quick else {}))
-        if case.size == (448, 448):
-            for train in (False,) if quick else (False, True):
-                found[case.setting(_backbone_task("resnet50", train)).title] = partial(
-                    backbone, bench, case, train=train
-                )
+    for case in cases(device, quick=quick):
+        fewer = {"compiled_layouts": ("channels_last",)} if quick else {}
+        fewer |= {"layouts": ("channels_last",)} if quick and case.train else {}
+        found[case.setting()] = partial(alone, device, case, **fewer)
+        if case.size == (448, 448) and not (quick and case.train):
+            found[case.setting("resnet50")] = partial(backbone, device, case)
     return found

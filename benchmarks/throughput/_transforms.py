@@ -1,4 +1,4 @@
-"""Resizing and cropping every image by itself, as datasets do it, against the collated uint8 batch; one core each, all end on the device."""
+"""Resizing every image by itself, as datasets do it, against the collated uint8 batch."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from torchvision.transforms.v2 import functional as F
 from resizenet.transforms import BatchResize
 
 from . import _crops
-from ._paired import Bench, Candidate, Jobs, Row, Setting, installed
+from ._compare import Candidate, Comparison, Jobs, Setting, installed
 from ._roofline import Work
-from ._timing import LAYOUTS, one_thread
+from ._timing import LAYOUTS
 
-MODE = "1 thread"
-_GREY_LEVEL = 1.0
+_MODE = "1 thread"
+_GRAY_LEVEL = 1.0
 
 
 def _stack(pictures: list[Image.Image]) -> Tensor:
@@ -34,7 +34,7 @@ def _to_levels(images: Tensor) -> Tensor:
 
 
 def _interpolate(images: Tensor, target: int) -> Tensor:
-    """Torch by itself, which takes uint8 on a CPU only."""
+    """Resize with torch, which takes uint8 on a CPU only."""
     batch = images if images.device.type == "cpu" else images.float()
     resized = functional.interpolate(batch, (target, target), mode="bilinear", antialias=True)
     return resized if resized.dtype == torch.uint8 else _to_levels(resized)
@@ -46,20 +46,19 @@ def _kornia(images: Tensor, target: int) -> Tensor:
     return _to_levels(resize(images.float(), (target, target), align_corners=False, antialias=True))
 
 
-def _one_by_one(device: torch.device, images: Tensor, pictures: list[Image.Image], target: int) -> list[Candidate]:
-    resize = v2.Resize((target, target))
+def _image_by_image(device: torch.device, images: Tensor, pictures: list[Image.Image], target: int) -> list[Candidate]:
+    size, resize = (target, target), v2.Resize((target, target))
 
     def from_pil() -> Tensor:
-        return torch.stack(
-            [F.pil_to_tensor(picture.resize((target, target), Image.Resampling.BILINEAR)) for picture in pictures]
-        ).to(device)
+        resized = [picture.resize(size, Image.Resampling.BILINEAR) for picture in pictures]
+        return torch.stack([F.pil_to_tensor(picture) for picture in resized]).to(device)
 
     def from_tensors() -> Tensor:
         return torch.stack([resize(image) for image in images]).to(device)
 
     return [
-        Candidate("PIL, one by one", from_pil, MODE, peer=True, baseline=True),
-        Candidate("torchvision on tensors, one by one", from_tensors, MODE, peer=True),
+        Candidate("PIL, one by one", from_pil, mode=_MODE, peer=True, baseline=True),
+        Candidate("torchvision on tensors, one by one", from_tensors, mode=_MODE, peer=True),
     ]
 
 
@@ -67,69 +66,49 @@ def _with_stacking(device: torch.device, pictures: list[Image.Image], ours: Batc
     def from_tensors() -> Tensor:
         return ours(torch.stack([F.pil_to_tensor(picture) for picture in pictures]).to(device))
 
+    def from_arrays() -> Tensor:
+        return ours(_stack(pictures).to(device))
+
+    arrays = "BatchResize, and stacking PIL images as arrays"
     return [
-        Candidate("BatchResize, and stacking PIL images", from_tensors, MODE),
-        Candidate(
-            "BatchResize, and stacking PIL images as arrays",
-            lambda: ours(_stack(pictures).to(device)),
-            MODE,
-            "channels_last",
-        ),
+        Candidate("BatchResize, and stacking PIL images", from_tensors, mode=_MODE),
+        Candidate(arrays, from_arrays, mode=_MODE, layout="channels_last"),
     ]
 
 
 def _on_the_batch(device: torch.device, images: Tensor, target: int, ours: BatchResize) -> list[Candidate]:
+    resizers = {"F.interpolate on the batch": lambda stack: _interpolate(stack, target)}
+    if installed("kornia"):
+        resizers["kornia on the batch"] = lambda stack: _kornia(stack, target)
+    resizers["BatchResize"] = ours
     candidates = []
     for layout, memory_format in LAYOUTS.items():
         stack = images.contiguous(memory_format=memory_format)
-        candidates.append(
-            Candidate(
-                "F.interpolate on the batch",
-                lambda stack=stack: _interpolate(stack.to(device), target),
-                MODE,
-                layout,
-                peer=True,
-            )
-        )
-        if installed("kornia"):
-            candidates.append(
-                Candidate(
-                    "kornia on the batch",
-                    lambda stack=stack: _kornia(stack.to(device), target),
-                    MODE,
-                    layout,
-                    peer=True,
-                )
-            )
-        candidates.append(Candidate("BatchResize", lambda stack=stack: ours(stack.to(device)), MODE, layout))
+        for who, resize in resizers.items():
+            call = lambda resize=resize, stack=stack: resize(stack.to(device))  # noqa: E731
+            candidates.append(Candidate(who, call, mode=_MODE, layout=layout, peer=resize is not ours))
     return candidates
 
 
-def upscaling(bench: Bench, batch: int, size: int, target: int) -> list[Row]:
-    """Rows of PIL and of torchvision one by one, of torch, kornia and ours on the stack, and of ours with the stacking included."""
+def upscaling(device: torch.device, batch: int, size: int, target: int) -> Comparison:
+    """Compare PIL and torchvision image by image, torch, kornia and ours on the batch, and ours with the stacking."""
     torch.manual_seed(0)
     images, ours = torch.randint(256, (batch, 3, size, size), dtype=torch.uint8), BatchResize(target)
     pictures = [F.to_pil_image(image) for image in images]
     candidates = [
-        *_one_by_one(bench.device, images, pictures, target),
-        *_with_stacking(bench.device, pictures, ours),
-        *_on_the_batch(bench.device, images, target, ours),
+        *_image_by_image(device, images, pictures, target),
+        *_with_stacking(device, pictures, ours),
+        *_on_the_batch(device, images, target, ours),
     ]
     work = Work(flops=0, least_bytes=batch * 3 * (size**2 + target**2))
-    with one_thread():
-        return bench.rows(
-            _upscaling(batch, size, target), candidates, tolerance=_GREY_LEVEL, work=work, memory=False
-        )  # PIL's is not torch's
+    # PIL's memory is not torch's. PIL has one thread, so torch gets one, too.
+    return Comparison(candidates, _GRAY_LEVEL, work, memory=False, threads=1)
 
 
-def _upscaling(batch: int, size: int, target: int) -> Setting:
-    return Setting("upscaling", f"{size} to {target} px", "uint8", batch)
-
-
-def jobs(bench: Bench, quick: bool) -> Jobs:
-    """CIFAR's way to 128 px, and random crops of a batch; ``quick`` leaves out 224 px. PIL has one thread, so torch gets one too."""
-    targets = (128,) if quick else (128, 224)
-    return {
-        **{_upscaling(512, 32, target).title: partial(upscaling, bench, 512, 32, target) for target in targets},
-        **_crops.jobs(bench),
-    }
+def jobs(device: torch.device, *, quick: bool) -> Jobs:
+    """CIFAR's images to 128 px and, but for the quick suite, to 224 px, and random crops of a batch."""
+    found: Jobs = {}
+    for target in (128,) if quick else (128, 224):
+        setting = Setting("upscaling", f"32 to {target} px", "uint8", 512)
+        found[setting] = partial(upscaling, device, 512, 32, target)
+    return found | _crops.jobs(device)
