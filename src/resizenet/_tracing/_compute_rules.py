@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -34,7 +35,7 @@ def _slide_window(table: LayoutTable, x: Tensor, out: Tensor, weight: Tensor | N
     before, after = ((t.shape[-2], t.shape[-1]) for t in (x, out))
     layout = table[x]
     margins = layout.margin(-2), layout.margin(-1)
-    table.windows.append(Window(table.active[-1], weight, before, after, kernel, stride, padding, dilation, margins))
+    table.add_window(Window(table.active[-1], weight, before, after, kernel, stride, padding, dilation, margins))
     merge_channels = weight is not None and (weight.shape[1] > 1 or not layout.axes([1]))
     return layout.slide(
         list(zip(kernel, stride, padding, dilation, strict=True)), out.shape, merge_channels=merge_channels
@@ -78,8 +79,6 @@ def _adaptive_pool(table: LayoutTable, args: Sequence[Any], out: Tensor) -> Layo
 
 def _pixel_unshuffle(table: LayoutTable, args: Sequence[Any], out: Tensor) -> Layout:
     """Blocks of positions become channels: the stride is multiplied by their side, and a position sees its block."""
-    if out.ndim != 4:
-        return untracked(table, args, out)
     return table[args[0]].slide([(args[1], args[1], 0, 1)] * 2, out.shape, merge_channels=True)
 
 
@@ -94,20 +93,12 @@ def _resample(table: LayoutTable, args: Sequence[Any], out: Tensor) -> Layout:
 # --- reductions and norms
 
 
-def _sum_over(layout: Layout, given: Any, out: Tensor) -> Layout:
-    """Sum over the given dimensions (an int, a list, or None and [] for all)."""
-    rank = len(layout.dims)
-    dims = range(rank) if given is None or given == [] else [given] if isinstance(given, int) else given
-    return layout.reduce([d % rank for d in dims], keepdim=out.ndim == rank)
-
-
-def _reduction(table: LayoutTable, args: Sequence[Any], out: Tensor) -> Layout:
+def _reduction(table: LayoutTable, args: Sequence[Any], out: Tensor, *, dims_at: int = 1) -> Layout:
     """A sum over positions sees what all of them see; over the whole map, it is no longer a map."""
-    return _sum_over(table[args[0]], args[1] if len(args) > 1 else None, out)
-
-
-def _vector_norm(table: LayoutTable, args: Sequence[Any], out: Tensor) -> Layout:
-    return _sum_over(table[args[0]], args[2] if len(args) > 2 else None, out)
+    rank = args[0].ndim
+    given = args[dims_at] if len(args) > dims_at else None
+    dims = range(rank) if given is None or given == [] else [given] if isinstance(given, int) else given
+    return table[args[0]].reduce([d % rank for d in dims], keepdim=out.ndim == rank)
 
 
 def _softmax(table: LayoutTable, args: Sequence[Any], out: Tensor) -> Layout:
@@ -129,11 +120,6 @@ def _batch_norm(table: LayoutTable, args: Sequence[Any], out: Tensor) -> Layout:
     """Positions stay. With statistics of the batch itself, as in instance norm, the whole map scales them."""
     layout, of_batch = table[args[0]], args[5] is True
     return layout.modulate(range(2, out.ndim)) if of_batch else layout
-
-
-def _first_output(rule: Rule) -> Rule:
-    """Apply a norm's rule to the output that has the input's shape; the others are statistics."""
-    return lambda table, args, out: (rule if out.shape == args[0].shape else untracked)(table, args, out)
 
 
 # --- matrix products and attention
@@ -185,7 +171,7 @@ COMPUTE_RULES: dict[Any, Rule] = {
     **dict.fromkeys(_RESAMPLING, _resample),
     **dict.fromkeys(_REDUCTIONS, _reduction),
     **dict.fromkeys((aten._softmax, aten._log_softmax, aten._safe_softmax, aten.cumsum), _softmax),
-    **dict.fromkeys(_BATCH_NORMS, _first_output(_batch_norm)),
+    **dict.fromkeys(_BATCH_NORMS, _batch_norm),
     **dict.fromkeys((aten.mm, aten.bmm), _matrix_product),
     **dict.fromkeys((aten.addmm, aten.baddbmm), _matrix_product_plus),
     **dict.fromkeys(_ATTENTION, _attention),
@@ -193,7 +179,7 @@ COMPUTE_RULES: dict[Any, Rule] = {
     aten.convolution: _convolution,
     aten.max_pool2d_with_indices: _max_pool,
     aten.avg_pool2d: _avg_pool,
-    aten.linalg_vector_norm: _vector_norm,
-    aten.native_layer_norm: _first_output(_layer_norm),
-    aten.native_group_norm: _first_output(_group_norm),
+    aten.linalg_vector_norm: partial(_reduction, dims_at=2),
+    aten.native_layer_norm: _layer_norm,
+    aten.native_group_norm: _group_norm,
 }

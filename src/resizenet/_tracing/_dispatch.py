@@ -60,8 +60,8 @@ class LayoutTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
         for tensor in tree_leaves(out):
             if isinstance(tensor, Tensor):
                 layout = rule(self.table, args, tensor)
-                known = layout.shape == tuple(tensor.shape)
-                self.table[tensor] = layout if known else Layout.untracked(tensor.shape, layout.reach)
+                fits = layout.shape == tuple(tensor.shape)  # not so for the statistics that a norm also returns
+                self.table[tensor] = layout if fits else Layout.untracked(tensor.shape, layout.reach)
 
 
 def _call(func: Any, args: Any, kwargs: Any) -> Any:

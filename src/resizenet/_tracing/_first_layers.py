@@ -16,24 +16,22 @@ class FirstLayers:
 
     Attributes:
         conv: path of the convolution.
-        kernel, conv_stride: of that convolution.
+        kernel, stride: of that convolution.
         pool: path of the pooling; None without one.
-        pool_stride: (1, 1) without one.
         field: (height, width) in pixels, the receptive field behind these layers.
     """
 
     conv: str
     kernel: tuple[int, int]
-    conv_stride: tuple[int, int]
+    stride: tuple[int, int]
     pool: str | None
-    pool_stride: tuple[int, int]
     field: tuple[int, int]
 
     @property
     def shrinks(self) -> bool:
         """Whether it is a strided convolution with an odd kernel whose windows overlap; patch embeddings are not."""
         odd = self.kernel[0] == self.kernel[1] and self.kernel[0] % 2 == 1
-        return odd and self.conv_stride[0] == self.conv_stride[1] and 1 < self.conv_stride[0] < self.kernel[0]
+        return odd and self.stride[0] == self.stride[1] and 1 < self.stride[0] < self.kernel[0]
 
 
 def first_layers(trace: Trace) -> FirstLayers | None:
@@ -51,11 +49,4 @@ def first_layers(trace: Trace) -> FirstLayers | None:
             field = field.slide(window.kernel[axis], window.padding[axis], window.dilation[axis], stride=stride)
             stride *= window.stride[axis]
         sizes.append(field.size)
-    return FirstLayers(
-        conv.module,
-        conv.kernel,
-        conv.stride,
-        pool.module if pool else None,
-        pool.stride if pool else (1, 1),
-        (sizes[0], sizes[1]),
-    )
+    return FirstLayers(conv.module, conv.kernel, conv.stride, pool.module if pool else None, (sizes[0], sizes[1]))

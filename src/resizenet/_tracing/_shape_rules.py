@@ -33,14 +33,12 @@ def union(layouts: Sequence[Layout], shape: Sequence[int], *, product: bool = Fa
     return first.expand(shape)
 
 
-def pointwise(table: LayoutTable, args: Sequence[Any], out: Tensor) -> Layout:
-    """Every element by itself: positions stay, and see what the same positions of all inputs see."""
-    return union(table.layouts_in(args), out.shape)
+def pointwise(table: LayoutTable, args: Sequence[Any], out: Tensor, *, product: bool = False) -> Layout:
+    """Every element by itself: positions stay, and see what the same positions of all inputs see.
 
-
-def _multiply(table: LayoutTable, args: Sequence[Any], out: Tensor) -> Layout:
-    """Like ``pointwise``, but a factor without a map only scales positions: a gate, as in squeeze-and-excitation."""
-    return union(table.layouts_in(args), out.shape, product=True)
+    In a product, a factor without a map only scales positions: a gate, as in squeeze-and-excitation.
+    """
+    return union(table.layouts_in(args), out.shape, product=product)
 
 
 # --- the same elements in other dimensions: positions, strides and fields stay
@@ -163,7 +161,7 @@ SHAPE_RULES: dict[Any, Rule] = {
     **dict.fromkeys((aten.transpose, aten.t, aten.transpose_, aten.t_), _transpose),
     **dict.fromkeys((aten.squeeze, aten.squeeze_), _squeeze),
     **dict.fromkeys((aten.unsqueeze, aten.unsqueeze_), _unsqueeze),
-    **dict.fromkeys((aten.mul, aten.mul_, aten.div, aten.div_, aten.addcmul), _multiply),
+    **dict.fromkeys((aten.mul, aten.mul_, aten.div, aten.div_, aten.addcmul), partial(pointwise, product=True)),
     **dict.fromkeys((aten.clone, aten._to_copy, aten.alias, aten.detach, aten.copy_, aten.lift_fresh), pointwise),
     **dict.fromkeys((aten.hardswish, aten.hardswish_, aten._prelu_kernel, aten.native_dropout), pointwise),
     **dict.fromkeys((aten.as_strided_, aten.channel_shuffle), pointwise),

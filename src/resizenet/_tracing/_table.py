@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -49,13 +49,13 @@ class LayoutTable:
 
     Attributes:
         active: paths of the modules that are running, from the model ("") to the innermost.
-        windows: every window that slid over a tensor in the table.
-        macs: multiply-accumulates by module path, each including the modules that it calls.
+        windows: the windows that slid over a tensor in the table, by the path of every module that was running.
+        macs: multiply-accumulates, likewise.
     """
 
     def __init__(self) -> None:
         self.active = [""]
-        self.windows: list[Window] = []
+        self.windows: defaultdict[str, list[Window]] = defaultdict(list)
         self.macs: Counter[str] = Counter()
         self._layouts: dict[int, tuple[Tensor, Layout]] = {}  # by id; holding the tensor keeps its id unique
 
@@ -78,8 +78,12 @@ class LayoutTable:
 
     def add_macs(self, macs: int) -> None:
         """Count multiply-accumulates for every module that is running."""
-        for module in set(self.active):
-            self.macs[module] += macs
+        self.macs.update(dict.fromkeys(self.active, macs))
+
+    def add_window(self, window: Window) -> None:
+        """Record a window for every module that is running."""
+        for module in dict.fromkeys(self.active):
+            self.windows[module].append(window)
 
 
 Rule = Callable[[LayoutTable, Sequence[Any], Tensor], Layout]

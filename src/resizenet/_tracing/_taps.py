@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import product
 from math import prod
 
@@ -58,23 +57,12 @@ def dropped_lines(window: Window) -> tuple[int, int]:
     return rows, columns
 
 
-@dataclass(frozen=True)
-class Taps:
-    """The taps of a module's convolutions.
+def tap_summary(windows: Sequence[Window]) -> tuple[tuple[int, int], int, float] | tuple[None, None, None]:
+    """Return the kernel that uses the smallest share of its taps, how many it uses, and the share of idle weights.
 
-    Attributes:
-        kernel: (height, width) of the kernel that uses the smallest share of its taps.
-        used: how many taps it uses.
-        idle: the share, 0..1, of the weights of all kernels that only ever meet padding.
+    Idle are the weights of all kernels, 0..1, that only ever meet padding. A kernel that is called several times uses a
+    tap if one call does. All are None without a convolution.
     """
-
-    kernel: tuple[int, int]
-    used: int
-    idle: float
-
-
-def taps_of(windows: Sequence[Window]) -> Taps | None:
-    """Return the taps; None without a convolution. A kernel that is used several times uses a tap if one call does."""
     calls: dict[int, list[Window]] = {}
     for window in windows:
         if window.weight is not None:
@@ -85,7 +73,7 @@ def taps_of(windows: Sequence[Window]) -> Taps | None:
         if same[0].weight is not None
     ]
     if not found:
-        return None
+        return None, None, None
     kernel, used, _ = min(found, key=lambda taps: (taps[1] / prod(taps[0]), -prod(taps[0])))
     idle = sum(weights * (1 - taps / prod(size)) for size, taps, weights in found)
-    return Taps(kernel, used, idle / sum(weights for *_, weights in found))
+    return kernel, used, idle / sum(weights for *_, weights in found)

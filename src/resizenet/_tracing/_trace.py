@@ -14,10 +14,10 @@ from torch.utils.hooks import RemovableHandle
 
 from .._errors import ShapeError, UnsupportedModelError
 from ._dispatch import LayoutTracer
-from ._layout import Layout, Reach
+from ._layout import Reach
 from ._skeleton import skeleton
 from ._table import LayoutTable, Window
-from ._taps import taps_of
+from ._taps import tap_summary
 
 
 @dataclass(frozen=True)
@@ -86,26 +86,22 @@ class Trace:
     classifier: str | None
 
 
-@dataclass(frozen=True, eq=False)
-class _Call:
-    """One call of a module: the layouts of its first input and output, and the number of elements of the output."""
-
-    before: Layout | None
-    after: Layout | None
-    numel: int
-    single_value: bool
-
-
 class _ModuleRecorder:
-    """Hooks that record each module's input and output, in the order in which the modules finish."""
+    """Hooks that keep the table's active modules up to date and make a row for every module that finishes."""
 
     def __init__(self, model: nn.Module, table: LayoutTable) -> None:
         self._names = {module: name for name, module in model.named_modules() if name}
         self._table = table
-        self.calls: dict[str, _Call] = {}
+        self.rows: dict[str, Row] = {}
+        self.classifier: str | None = None
+        self._single_value: dict[str, bool] = {}
         for module in self._names:
             module.register_forward_pre_hook(self._enter)
             module.register_forward_hook(self._leave)
+
+    @property
+    def single_value_norms(self) -> tuple[str, ...]:
+        return tuple(name for name in self.rows if self._single_value[name])
 
     def _enter(self, module: nn.Module, args: Any) -> None:
         self._table.active.append(self._names[module])
@@ -113,10 +109,10 @@ class _ModuleRecorder:
     def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
         name = self._table.active.pop()
         before, after = _first_tensor(args), _first_tensor(output)
-        single_value = isinstance(module, _BatchNorm) and _has_single_values(before)
-        numel = after.numel() if after is not None else 0
-        self.calls.pop(name, None)  # the last of several calls counts
-        self.calls[name] = _Call(self._table.get(before), self._table.get(after), numel, single_value)
+        self.rows.pop(name, None)  # the last of several calls counts
+        self.rows[name] = _row(name, module, before, after, self._table)
+        self._single_value[name] = isinstance(module, _BatchNorm) and _has_single_values(before)
+        self.classifier = name if isinstance(module, nn.Linear) else self.classifier
 
 
 def _first_tensor(values: object) -> Tensor | None:
@@ -151,7 +147,13 @@ def trace(model: nn.Module, in_channels: int, size: tuple[int, int]) -> Trace:
         ) from error
     except Exception as error:
         raise _untraceable(model, error) from error
-    return _result(dict(model.named_modules()), recorder.calls, tracer.table)
+    return Trace(
+        rows=tuple(recorder.rows.values()),
+        macs=tracer.table.macs[""],
+        windows=tuple(tracer.table.windows[""]),
+        single_value_norms=recorder.single_value_norms,
+        classifier=recorder.classifier,
+    )
 
 
 def _guard_originals(model: nn.Module) -> RemovableHandle:
@@ -172,47 +174,24 @@ def _untraceable(model: nn.Module, error: Exception) -> UnsupportedModelError:
     )
 
 
-def _result(modules: dict[str, nn.Module], calls: dict[str, _Call], table: LayoutTable) -> Trace:
-    windows = _windows_by_module(table.windows)
-    return Trace(
-        rows=tuple(
-            _row(name, modules[name], call, windows.get(name, []), table.macs[name]) for name, call in calls.items()
-        ),
-        macs=table.macs[""],
-        windows=tuple(table.windows),
-        single_value_norms=tuple(name for name, call in calls.items() if call.single_value),
-        classifier=next((name for name in reversed(calls) if isinstance(modules[name], nn.Linear)), None),
-    )
-
-
-def _windows_by_module(windows: list[Window]) -> dict[str, list[Window]]:
-    """Return the windows of each module, including those of the modules inside it."""
-    found: dict[str, list[Window]] = {}
-    for window in windows:
-        parts = window.module.split(".")
-        for depth in range(1, len(parts) + 1):
-            found.setdefault(".".join(parts[:depth]), []).append(window)
-    return found
-
-
-def _row(name: str, module: nn.Module, call: _Call, windows: list[Window], macs: int) -> Row:
-    after = call.after
-    size = after.map if after else None
-    fields = after.first_fields if after and size and after.reach <= Reach.GATED else None
-    taps = taps_of(windows)
+def _row(name: str, module: nn.Module, before: Tensor | None, after: Tensor | None, table: LayoutTable) -> Row:
+    layout_before, layout = table.get(before), table.get(after)
+    size = layout.map if layout else None
+    fields = layout.first_fields if layout and size and layout.reach <= Reach.GATED else None
+    kernel, used_taps, idle_taps = tap_summary(table.windows[name])
     return Row(
         name=name,
         kind=type(module).__name__,
-        input_map=call.before.map if call.before else None,
+        input_map=layout_before.map if layout_before else None,
         output_map=size,
-        channels=call.numel // (size[0] * size[1]) if size else None,
-        stride=after.stride if after else None,
+        channels=after.numel() // (size[0] * size[1]) if after is not None and size else None,
+        stride=layout.stride if layout else None,
         receptive_field=(fields[0].size, fields[1].size) if fields else None,
         field_start=(fields[0].first, fields[1].first) if fields else None,
-        reach=after.reach.name.lower() if after and size else None,
-        kernel=taps.kernel if taps else None,
-        used_taps=taps.used if taps else None,
-        idle_taps=taps.idle if taps else None,
-        macs=macs,
+        reach=layout.reach.name.lower() if layout and size else None,
+        kernel=kernel,
+        used_taps=used_taps,
+        idle_taps=idle_taps,
+        macs=table.macs[name],
         params=sum(p.numel() for p in module.parameters()),
     )
