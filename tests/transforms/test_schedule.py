@@ -1,18 +1,17 @@
-"""ResolutionSchedule: a pure function of progress, in multiples, monotone where it should be, and the same after every restart."""
+"""ResolutionSchedule: a pure function of progress, in multiples, the same after every restart."""
 
 import itertools
 import json
+import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable
 from random import Random
 
 import pytest
 import torch
 from hypothesis import find, given, settings
 
-from resizenet import ArgumentError, SizeError, UnknownNameError
 from resizenet.transforms import ResolutionSchedule
 from strategies import progresses, schedules
 
@@ -59,13 +58,11 @@ def test_a_schedule_is_restored_from_its_state(schedule: Schedule, progress: flo
 @given(progresses, progresses)
 def test_linear_and_step_schedules_are_monotone(one: float, other: float) -> None:
     early, late = sorted((one, other))
-    for make in (
-        lambda *ends: Schedule.linear(*ends, until=0.8, multiple=4),
-        lambda *ends: Schedule.step(*ends, steps=5, until=0.8, multiple=4),
-    ):
-        rising, falling = make((64, 32), (128, 96)), make((128, 96), (64, 32))
-        assert all(a <= b for a, b in zip(rising(early), rising(late), strict=True))
-        assert all(a >= b for a, b in zip(falling(early), falling(late), strict=True))
+    options = {"until": 0.8, "multiple": 4}
+    for small, large in itertools.permutations([(64, 32), (128, 96)]):
+        for schedule in (Schedule.linear(small, large, **options), Schedule.step(small, large, steps=5, **options)):
+            ordered = (early, late) if small < large else (late, early)
+            assert all(a <= b for a, b in zip(*map(schedule, ordered), strict=True))
 
 
 @given(schedules().filter(lambda schedule: schedule.rule != "mix"))
@@ -88,12 +85,8 @@ def test_linear_schedules_rise_evenly_and_stay() -> None:
 
 
 def test_convention_linear_sizes_go_to_the_nearest_multiple() -> None:
-    assert sides(Schedule.linear(128, 224, multiple=32), 0.16, 0.17, 0.49, 0.51) == [
-        128,
-        160,
-        160,
-        192,
-    ]  # 143.4, 144.3, 175.0, 177.0
+    schedule = Schedule.linear(128, 224, multiple=32)
+    assert sides(schedule, 0.16, 0.17, 0.49, 0.51) == [128, 160, 160, 192]  # 143.4, 144.3, 175.0, 177.0
 
 
 def test_step_schedules_hold_every_size_equally_long() -> None:
@@ -118,7 +111,7 @@ def test_a_mix_has_its_weights() -> None:  # Hoffer et al. 2019: CIFAR's sizes
         assert drawn.count(size) / 5000 == pytest.approx(weight, abs=0.026)  # 4 standard errors
 
 
-def test_a_mix_needs_no_normalised_weights_and_never_draws_weight_0() -> None:
+def test_a_mix_needs_no_normalized_weights_and_never_draws_a_weight_of_zero() -> None:
     one, other = Schedule.mix({16: 1, 32: 3, 64: 0}), Schedule.mix({16: 0.25, 32: 0.75, 64: 0})
     steps = [step / 500 for step in range(500)]
     assert sides(one, *steps) == sides(other, *steps)
@@ -135,87 +128,13 @@ def test_draws_that_follow_each_other_are_independent_and_seeded() -> None:
 
 @pytest.mark.slow
 def test_every_process_draws_the_same() -> None:
-    code = "from resizenet.transforms import ResolutionSchedule as S; s = S.mix({16: 1, 32: 1}, seed=3); print([s(i / 64)[0] for i in range(64)])"
-    printed = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "7"}
-    ).stdout
+    code = "from resizenet.transforms import ResolutionSchedule as S; s = S.mix({16: 1, 32: 1}, seed=3)"
+    command = [sys.executable, "-c", f"{code}; print([s(i / 64)[0] for i in range(64)])"]
+    environment = {**os.environ, "PYTHONHASHSEED": "7"}
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
     schedule = Schedule.mix({16: 1, 32: 1}, seed=3)
     assert json.loads(printed) == sides(schedule, *(step / 64 for step in range(64)))
 
 
 def test_the_largest_size_is_that_of_the_largest_area() -> None:
     assert Schedule.stages({0: (10, 100), 0.5: (40, 40), 0.7: 8}).largest == (40, 40)
-
-
-# --- mistakes
-
-
-@pytest.mark.parametrize(
-    ("call", "error", "message"),
-    [
-        (lambda: Schedule.linear(0, 7), SizeError, "size: expected an int or (height, width), each at least 1, got 0"),
-        (
-            lambda: Schedule.linear(7, 14, until=0),
-            ArgumentError,
-            "until: expected a number above 0 and at most 1, got 0",
-        ),
-        (
-            lambda: Schedule.linear(16, 30, multiple=4),
-            ArgumentError,
-            "multiple: expected a divisor of both sides of every size, got 4 and (30, 30)",
-        ),
-        (lambda: Schedule.linear(16, 32, multiple=0), ArgumentError, "multiple: expected a positive int, got 0"),
-        (lambda: Schedule.step(16, 32, steps=1), ArgumentError, "steps: expected at least 2, got 1"),
-        (
-            lambda: Schedule.step(16, 32, steps=2, until=2),
-            ArgumentError,
-            "until: expected a number above 0 and at most 1, got 2",
-        ),
-        (lambda: Schedule.stages({}), ArgumentError, "values: expected one for each size, got 0 for 0 sizes"),
-        (
-            lambda: Schedule.stages({0.5: 16}),
-            ArgumentError,
-            "progress: expected values that rise from 0 to at most 1, got (0.5,)",
-        ),
-        (
-            lambda: Schedule.stages({0: 16, 0.5: 32, 0.4: 48}),
-            ArgumentError,
-            "progress: expected values that rise from 0 to at most 1, got (0, 0.5, 0.4)",
-        ),
-        (
-            lambda: Schedule.stages({0: 16, 1.5: 32}),
-            ArgumentError,
-            "progress: expected values that rise from 0 to at most 1, got (0, 1.5)",
-        ),
-        (lambda: Schedule.cyclic(16, 32, cycles=0), ArgumentError, "cycles: expected a positive int, got 0"),
-        (
-            lambda: Schedule.mix({16: -1, 32: 2}),
-            ArgumentError,
-            "weights: expected numbers of at least 0, one of them above 0, got (-1, 2)",
-        ),
-        (
-            lambda: Schedule.mix({16: 0}),
-            ArgumentError,
-            "weights: expected numbers of at least 0, one of them above 0, got (0,)",
-        ),
-        (
-            lambda: Schedule("lineal", (7,), (0,)),
-            UnknownNameError,
-            "rule: expected one of 'linear', 'hold', 'mix', got 'lineal'; did you mean 'linear'?",
-        ),
-        (
-            lambda: Schedule.linear(7, 9)(1.01),
-            ArgumentError,
-            "progress: expected a number at least 0 and at most 1, got 1.01",
-        ),
-        (
-            lambda: Schedule.linear(7, 9)(float("nan")),
-            ArgumentError,
-            "progress: expected a number at least 0 and at most 1, got nan",
-        ),
-    ],
-)
-def test_mistakes_say_what_was_expected(call: Callable[[], object], error: type[Exception], message: str) -> None:
-    with pytest.raises(error) as caught:
-        call()
-    assert message in str(caught.value)
