@@ -90,6 +90,7 @@ POLICIES = {
     "BiT": transforms.BiTHyperRulePolicy((11, 13), (13, 17)),
 }
 WHOLE_IMAGE = {"scale": (1, 1), "ratio": (19 / 13, 19 / 13)}  # with these every drawn crop is the image
+BATCH_CROP = Case("batch crop of the whole image", lambda: transforms.BatchRandomResizedCrop(SIZE, **WHOLE_IMAGE))
 EVAL_TRANSFORMS = [
     Case("cover", lambda: transforms.ResizeToCover(SIZE)),
     Case("stretched", lambda: transforms.Stretch(SIZE)),
@@ -99,7 +100,7 @@ EVAL_TRANSFORMS = [
     Case("square", lambda: transforms.PadToSquare(fill=0.5)),
     Case("padded", lambda: transforms.PadToMultiple((5, 7), position="center")),
     Case("batch", lambda: transforms.BatchResize(SIZE)),
-    Case("batch crop of the whole image", lambda: transforms.BatchRandomResizedCrop(SIZE, **WHOLE_IMAGE)),
+    BATCH_CROP,
     *(Case(f"{name} eval", policy.eval) for name, policy in POLICIES.items()),
 ]
 TRAIN_TRANSFORMS = [
