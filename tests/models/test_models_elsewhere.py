@@ -13,7 +13,7 @@ from torch.export import Dim, export
 from torch.nn.parallel import DistributedDataParallel
 
 from resizenet import adapt, models
-from resizenet.models import BasicBlock, FeatureExtractor, ResNet, create_model, resnet9
+from resizenet.models import BasicBlock, FeatureExtractor, ResNet, create_model
 
 MANY = {"se_reduction": 4, "stochastic_depth": 0.2, "zero_init": True}
 CASES: dict[str, dict[str, Any]] = {
@@ -37,14 +37,16 @@ CASES: dict[str, dict[str, Any]] = {
     "space to depth": {"block": models.BasicBlock, "stem": "space_to_depth"},
 }
 # These pad a side that is no multiple: torch cannot prove named sizes there, but infers them.
-UNEVEN = {"average", "space to depth", "resnet9"}
-COMPILED = ["basic, option A", "pre-activation, option A after", "space to depth", "resnet9"]
-every_case = pytest.mark.parametrize("case", [*CASES, "resnet9"])
+UNEVEN = {"average", "space to depth", "resnet9", "airnet"}
+COMPILED = ["basic, option A", "pre-activation, option A after", "space to depth", "resnet9", "airnet"]
+every_case = pytest.mark.parametrize("case", [*CASES, "resnet9", "airnet"])
 
 
 def build(case: str) -> ResNet:
     torch.manual_seed(0)
-    model = resnet9() if case == "resnet9" else ResNet(depths=(1, 1), widths=(8, 16), **CASES[case])
+    model = (
+        create_model(case) if case in ("resnet9", "airnet") else ResNet(depths=(1, 1), widths=(8, 16), **CASES[case])
+    )
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)

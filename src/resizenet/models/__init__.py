@@ -1,10 +1,12 @@
 """ResNets for small images: stems, blocks, the network, and the published ones by name."""
 
+from ._airnet import AirNet, WhiteningStem
 from ._blocks import BasicBlock, BlockOptions, Bottleneck, PreActBlock, PreActBottleneck, ResidualBlock, WideBlock
 from ._checkpoint import load_checkpoint
 from ._features import FeatureExtractor
 from ._layers import BlurPool
 from ._published import (
+    airnet,
     preact_resnet20,
     preact_resnet56,
     preact_resnet110,
@@ -41,6 +43,7 @@ from ._shortcuts import PadShortcut
 from ._stems import CifarStem, ImageNetStem, NoPoolStem, SpaceToDepthStem, Stem
 
 __all__ = [
+    "AirNet",
     "BasicBlock",
     "BlockOptions",
     "BlurPool",
@@ -57,7 +60,9 @@ __all__ = [
     "ResidualBlock",
     "SpaceToDepthStem",
     "Stem",
+    "WhiteningStem",
     "WideBlock",
+    "airnet",
     "create_model",
     "list_models",
     "load_checkpoint",

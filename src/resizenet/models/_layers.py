@@ -51,6 +51,18 @@ def conv(
     return layer
 
 
+class ScaledLinear(nn.Linear):
+    """A linear layer without bias, times ``scale``."""
+
+    def __init__(self, in_features: int, out_features: int, *, scale: float) -> None:
+        super().__init__(in_features, out_features, bias=False)
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_features) -> (B, out_features)."""
+        return self.scale * super().forward(x)
+
+
 class BlurPool(nn.Module):
     """The binomial filter [1, 2, 1] / 4 along both axes, then every ``stride``-th pixel (Zhang 2019, section 3.2).
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._airnet import AirNet
 from ._blocks import BasicBlock, Bottleneck, PreActBlock, PreActBottleneck, WideBlock
 from ._registry import Builder, Facts, register
 from ._resnet9 import ResNet9
@@ -157,4 +158,12 @@ resnet9 = register(
     'Page 2018, "How to Train Your ResNet", part 4, Architecture (myrtle.ai)',
     Facts(6_573_120, 379_261_952),
     network=ResNet9,
+)
+
+airnet = register(
+    "airnet",
+    "A network that trains in minutes: whitened input, six convolutions, partial identities at the start",
+    'After Jordan 2024, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (arXiv 2404.00498), section 3',
+    Facts(1_971_352, 118_147_360),
+    network=AirNet,
 )

@@ -35,7 +35,7 @@ FACTS: dict[str, Facts] = {}
 
 
 def register(
-    name: str, title: str, source: str, facts: Facts, *, network: Builder = ResNet, **settings: Any
+    name: str, title: str, source: str, facts: Facts, *, network: type[ResNet] = ResNet, **settings: Any
 ) -> Builder:
     """Add a network to the registry and return the function that builds it."""
     known = _keywords(network, settings.get("block"))
@@ -46,9 +46,8 @@ def register(
         return network(**{**settings, **kwargs})
 
     shown = ", ".join(f"{key}={getattr(value, '__name__', repr(value))}" for key, value in settings.items())
-    arguments = (
-        f"those of ``ResNet`` and of its block; the defaults are ``{shown}``" if shown else "those of ``ResNet9``"
-    )
+    arguments = f"those of ``{network.__name__}``"
+    arguments += f" and of its block; the defaults are ``{shown}``" if shown else ""
     published = f"\n\n    Published test error: {facts.error}." if facts.error else ""
     build.__name__ = build.__qualname__ = name
     build.__module__ = "resizenet.models"
@@ -69,7 +68,7 @@ def register(
     return build
 
 
-def _keywords(network: Builder, block: Callable[..., Any] | None) -> list[str]:
+def _keywords(network: type[ResNet], block: Callable[..., Any] | None) -> list[str]:
     """The keyword arguments of a network and of its block, without those that the network sets per block."""
     names = [*inspect.signature(network).parameters]
     if block is not None:

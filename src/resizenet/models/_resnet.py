@@ -111,27 +111,23 @@ class ResNet(nn.Module):
         return self.feature_strides[-1]
 
     def _check_input(self, x: Tensor) -> None:
-        if not isinstance(x, Tensor):
-            raise DtypeError(f"ResNet: expected a tensor (B, {self.in_channels}, H, W), got {type(x).__name__}")
-        if x.ndim != 4 or x.shape[1] != self.in_channels or 0 in x.shape[2:]:
-            raise ShapeError(f"ResNet: expected (B, {self.in_channels}, H, W), got {tuple(x.shape)}")
-        if not x.is_floating_point():
-            raise DtypeError(
-                f"ResNet: expected a floating point image, got {x.dtype}; scale it first, for example x.float() / 255"
-            )
+        check_images(type(self).__name__, x, self.in_channels)
         if self.training:
             self._check_statistics(x)
 
     def _check_statistics(self, x: Tensor) -> None:
         """BatchNorm cannot compute a variance from one image whose map is one position."""
-        stride = self.output_stride
-        single = x.shape[0] == 1 and max(x.shape[2:]) <= stride
+        single = x.shape[0] == 1 and max(x.shape[2:]) <= self._largest_single_position()
         if single and any(module.training and isinstance(module, nn.BatchNorm2d) for module in self.modules()):
             raise ShapeError(
-                f"ResNet: one image of {x.shape[2]}x{x.shape[3]} is too small for a stride of {stride} in train mode: "
-                "its last map is a single position, and BatchNorm has no variance; train with more images, larger "
-                "images, or a stem of a smaller stride"
+                f"{type(self).__name__}: one image of {x.shape[2]}x{x.shape[3]} is too small for a stride of "
+                f"{self.output_stride} in train mode: its last map is a single position, and BatchNorm has no "
+                "variance; train with more images, larger images, or a stem of a smaller stride"
             )
+
+    def _largest_single_position(self) -> int:
+        """The largest image side whose last map is one position."""
+        return self.output_stride
 
     def forward_features(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> the last map, (B, num_features, ceil(H / output_stride), ceil(W / output_stride)).
@@ -194,6 +190,18 @@ class ResNet(nn.Module):
 
     def _make_classifier(self, num_classes: int) -> nn.Module:
         return nn.Linear(self.num_features, num_classes)
+
+
+def check_images(operation: str, x: object, channels: int) -> None:
+    """Raise ShapeError or DtypeError unless ``x`` is a floating point tensor (B, channels, H, W) with pixels."""
+    if not isinstance(x, Tensor):
+        raise DtypeError(f"{operation}: expected a tensor (B, {channels}, H, W), got {type(x).__name__}")
+    if x.ndim != 4 or x.shape[1] != channels or 0 in x.shape[2:]:
+        raise ShapeError(f"{operation}: expected (B, {channels}, H, W), got {tuple(x.shape)}")
+    if not x.is_floating_point():
+        raise DtypeError(
+            f"{operation}: expected a floating point image, got {x.dtype}; scale it first, for example x.float() / 255"
+        )
 
 
 def feature_maps(stem: nn.Module, stages: nn.Sequential, norm: nn.Module, x: Tensor) -> list[Tensor]:

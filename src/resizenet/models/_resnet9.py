@@ -8,7 +8,7 @@ from einops import reduce
 from torch import Tensor, nn
 
 from ._blocks import BlockOptions
-from ._layers import MakeAct, MakeNorm, conv
+from ._layers import MakeAct, MakeNorm, ScaledLinear, conv
 from ._resnet import ResNet
 
 
@@ -46,14 +46,6 @@ def _block(in_channels: int, out_channels: int, **options: Any) -> nn.Module:
     return _Residual(out_channels, o) if o.stride == 1 else _ConvPool(in_channels, out_channels, o)
 
 
-class _ScaledLinear(nn.Linear):
-    """A linear layer without bias, times 1/8."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, in_features) -> (B, out_features)."""
-        return 0.125 * super().forward(x)
-
-
 class ResNet9(ResNet):
     """Page's network: three pooled convolutions, two residual blocks, max pooling, and 1/8 of a linear layer.
 
@@ -88,4 +80,4 @@ class ResNet9(ResNet):
         return logits
 
     def _make_classifier(self, num_classes: int) -> nn.Module:
-        return _ScaledLinear(self.num_features, num_classes, bias=False)
+        return ScaledLinear(self.num_features, num_classes, scale=1 / 8)
