@@ -29,8 +29,7 @@ SHARED = {  # the private files that other rooms may import
     "functional._interpolation",
     "functional._memory_format",
     "functional._resize",
-    "surgery._families",
-    "surgery._stems",
+    "surgery._attempt",
 }
 DEPENDENCIES = {"torch", "torchvision", "einops", "typing_extensions"}  # the last one for type checkers only
 OPTIONAL = {  # imported on first use; tests/project/test_import.py checks that

@@ -1,4 +1,4 @@
-"""What an input size does to any model, computed without computing: no image, no arithmetic, no copy of the weights."""
+"""Report what an input size does to a model, without computing with values or copying weights."""
 
 from .._tracing import Row
 from ._compare import Comparison, compare

@@ -1,4 +1,4 @@
-"""``compare``: one model at several input sizes, side by side."""
+"""Compare one model at several input sizes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from .._errors import ArgumentError
 from .._sizes import Size
 from .._tracing import Row
 from ._report import GeometryReport, report
-from .render._html import page
-from .render._rich import group
-from .render._text import by, count, one, percent, table
+from .render._html import html_page
+from .render._rich import rich_group
+from .render._text import format_count, format_pair, format_percent, format_size, format_table
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What ``compare`` found; ``str()`` is a table for a terminal, and a notebook shows one of its own.
+    """Result of ``compare``; ``str()`` is a table for a terminal, and a notebook shows its own.
 
     Attributes:
         reports: one per size, in the order in which the sizes were given.
@@ -28,28 +28,25 @@ class Comparison:
     reports: tuple[GeometryReport, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """The reports as plain values, ready for JSON."""
+        """Return the reports as plain values, ready for JSON."""
         return {"reports": [found.to_dict() for found in self.reports]}
 
     def __str__(self) -> str:
-        return "\n".join([self._title, "", *table(self._lines(), left=1)])
+        return "\n".join([self._title, "", *format_table(self._lines(), left=1)])
 
     def __rich__(self) -> Any:
-        return group(self._title, self._lines(), left=1)
+        return rich_group(self._title, self._lines(), left=1)
 
     def _repr_html_(self) -> str:
-        return page(self._title, self._lines(), left=1)
+        return html_page(self._title, self._lines(), left=1)
 
     @property
     def _title(self) -> str:
-        return f"{self.reports[0].model}: {count(self.reports[0].params)} parameters"
+        return f"{self.reports[0].model}: {format_count(self.reports[0].params)} parameters"
 
     def _lines(self) -> list[tuple[str, ...]]:
-        """The map of every stage at every size, with the share of idle taps where there are any; the stages are those of the largest image.
-
-        A stage that another image does not pass has no map there.
-        """
-        header = ("module", *(one(found.input_size) for found in self.reports))
+        """The map of each stage at each size; the stages are those of the largest image."""
+        header = ("module", *(format_pair(found.input_size) for found in self.reports))
         largest = max(self.reports, key=lambda found: found.input_size[0] * found.input_size[1])
         by_name = [{row.name: row for row in found.rows} for found in self.reports]
         maps = [
@@ -57,25 +54,26 @@ class Comparison:
             for stage in largest.stages
             if stage.output_map
         ]
-        return [header, *maps, ("MACs", *(count(found.macs) for found in self.reports))]
+        return [header, *maps, ("MACs", *(format_count(found.macs) for found in self.reports))]
 
 
 def _map(row: Row | None) -> str:
+    """A dash if the module is not called at this size; with the share of idle taps if there are any."""
     if row is None or row.output_map is None:
         return "-"
-    return by(row.output_map) + (f" ({percent(row.idle_taps)} idle)" if row.idle_taps else "")
+    return format_size(row.output_map) + (f" ({format_percent(row.idle_taps)} idle)" if row.idle_taps else "")
 
 
 def compare(model: nn.Module, sizes: Iterable[Size], *, in_channels: int = 3) -> Comparison:
-    """``report`` at several input sizes, side by side.
+    """Report on a model at several input sizes, side by side.
 
     Args:
-        model: any module that maps (B, in_channels, H, W) to anything.
+        model: a module that takes (B, in_channels, H, W).
         sizes: each (height, width) in pixels, or one int for a square.
-        in_channels: channels of the image.
+        in_channels: channels of the images.
 
     Raises:
-        SizeError, ArgumentError: an argument outside its range, or no size at all.
+        SizeError, ArgumentError: an argument is outside its range, or there is no size.
         ShapeError: the model cannot take an image of one of the sizes.
         UnsupportedModelError: the model cannot be traced; see ``report``.
 

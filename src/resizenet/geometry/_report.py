@@ -1,9 +1,10 @@
-"""``report``: what an input size does to a model, and what to do about it."""
+"""Report what an input size does to a model, and what to do about it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property, partial
 from typing import Any
 
 from torch import nn
@@ -11,18 +12,17 @@ from torch import nn
 from .. import _tracing
 from .._checks import check_positive
 from .._sizes import Size, parse_size
-from .._tracing import Row, first_layers, trace
-from .advice._suggestions import suggestions
-from .advice._warnings import warnings
-from .render._html import page
+from .._tracing import Row, first_layers, skeleton, trace
+from .advice import find_suggestions, find_warnings, needs_suggestions
+from .render._html import html_page
 from .render._plot import plot_stages
-from .render._rich import group
-from .render._text import HEADER, cells, count, legend, table
+from .render._rich import rich_group
+from .render._text import HEADER, format_count, format_row, format_table, legend
 
 
 @dataclass(frozen=True)
 class GeometryReport:
-    """What ``report`` found; ``str()`` is a table for a terminal, and a notebook shows one of its own.
+    """Result of ``report``; ``str()`` is a table for a terminal, and a notebook shows its own.
 
     Attributes:
         model: the class's name.
@@ -30,7 +30,6 @@ class GeometryReport:
         in_channels: channels of the image.
         rows: one per module, in the order in which they finish.
         warnings: what the size does to the model, in words.
-        suggestions: what to do about it, as code.
         macs: multiply-accumulates of convolutions and matrix products for one image; FLOPs are twice that.
         params: parameters of the model.
     """
@@ -40,9 +39,14 @@ class GeometryReport:
     in_channels: int
     rows: tuple[Row, ...]
     warnings: tuple[str, ...]
-    suggestions: tuple[str, ...]
     macs: int
     params: int
+    _suggest: Callable[[], Iterable[str]] = field(repr=False, compare=False)
+
+    @cached_property
+    def suggestions(self) -> tuple[str, ...]:
+        """What to do about it, as code; each change is tried on a copy without values when this is first read."""
+        return tuple(self._suggest())
 
     @property
     def layers(self) -> tuple[Row, ...]:
@@ -51,7 +55,7 @@ class GeometryReport:
 
     @property
     def stages(self) -> tuple[Row, ...]:
-        """The rows of the table: modules are opened until each halves the map at most once; those that only pass it on are left out."""
+        """The rows of the table: modules that halve the map at most once, without those that only pass it on."""
         return _tracing.stages(self.rows)
 
     @property
@@ -61,22 +65,22 @@ class GeometryReport:
 
     @property
     def output_stride(self) -> tuple[int, int] | None:
-        """(vertical, horizontal) input pixels between cells of the last map."""
+        """(vertical, horizontal) input pixels between positions of the last map."""
         return self.final.stride if self.final else None
 
     @property
     def receptive_field(self) -> tuple[int, int] | None:
-        """(height, width) in input pixels that one cell of the last map can see, theoretical."""
+        """(height, width) in input pixels of the theoretical receptive field of the last map."""
         return self.final.receptive_field if self.final else None
 
     def table(self, *, layers: bool = False) -> str:
-        """The report for a terminal: one line per stage, or per layer."""
-        notes = [f"{mark} {text}".strip() for mark, text in self._notes(self.layers if layers else self.stages)]
-        lines = table(self._lines(self.layers if layers else self.stages), left=2)
-        return "\n".join([self._title, "", *lines, *([""] if notes else []), *notes])
+        """Format the report for a terminal: one line per stage, or per layer."""
+        rows = self.layers if layers else self.stages
+        notes = [f"{mark} {text}".strip() for mark, text in self._notes(rows)]
+        return "\n".join([self._title, "", *format_table(_lines(rows), left=2), *([""] if notes else []), *notes])
 
     def plot(self) -> Any:
-        """A picture: for every stage the image, the cells of its map, and what the middle cell sees.
+        """Draw each stage: the image, the positions of its map, and the receptive field of the middle one.
 
         Returns:
             A ``matplotlib.figure.Figure``; ``savefig`` writes it.
@@ -87,29 +91,42 @@ class GeometryReport:
         return plot_stages(self.stages, self.input_size, self._title)
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain values, ready for JSON; stages and layers are given by name."""
-        names = {"stages": [row.name for row in self.stages], "layers": [row.name for row in self.layers]}
-        return {**asdict(self), **names, "output_stride": self.output_stride, "receptive_field": self.receptive_field}
+        """Return the report as plain values, ready for JSON; stages and layers are given by name."""
+        return {
+            "model": self.model,
+            "input_size": self.input_size,
+            "in_channels": self.in_channels,
+            "rows": [asdict(row) for row in self.rows],
+            "warnings": self.warnings,
+            "suggestions": self.suggestions,
+            "macs": self.macs,
+            "params": self.params,
+            "stages": [row.name for row in self.stages],
+            "layers": [row.name for row in self.layers],
+            "output_stride": self.output_stride,
+            "receptive_field": self.receptive_field,
+        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle the suggestions instead of the model that they are computed from."""
+        return {**vars(self), "suggestions": self.suggestions, "_suggest": tuple}
 
     def __str__(self) -> str:
         return self.table()
 
     def __rich__(self) -> Any:
-        return group(self._title, self._lines(self.stages), self._notes(self.stages), left=2)
+        return rich_group(self._title, _lines(self.stages), self._notes(self.stages), left=2)
 
     def _repr_html_(self) -> str:
-        return page(self._title, self._lines(self.stages), self._notes(self.stages), left=2)
+        return html_page(self._title, _lines(self.stages), self._notes(self.stages), left=2)
 
     @property
     def _title(self) -> str:
-        height, width = self.input_size
-        return f"{self.model} at {self.in_channels}x{height}x{width}: {count(self.macs)} MACs, {count(self.params)} parameters"
-
-    def _lines(self, rows: Sequence[Row]) -> list[tuple[str, ...]]:
-        return [HEADER, *map(cells, rows)]
+        image = f"{self.in_channels}x{self.input_size[0]}x{self.input_size[1]}"
+        return f"{self.model} at {image}: {format_count(self.macs)} MACs, {format_count(self.params)} parameters"
 
     def _notes(self, rows: Sequence[Row]) -> list[tuple[str, str]]:
-        """(mark, text): what the table's own marks mean, warnings, suggestions."""
+        """(mark, text): the legend of the table, warnings, suggestions."""
         return [
             *(("", text) for text in legend(rows)),
             *(("!", text) for text in self.warnings),
@@ -117,31 +134,37 @@ class GeometryReport:
         ]
 
 
+def _lines(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    return [HEADER, *map(format_row, rows)]
+
+
 def report(model: nn.Module, input_size: Size, *, in_channels: int = 3) -> GeometryReport:
-    """What an input size does to a model: maps, strides, receptive fields, unused taps, multiply-accumulates and parameters.
+    """Report what an input size does to a model: maps, strides, receptive fields, idle taps, MACs and parameters.
 
-    A copy of the model is run in eval mode on meta tensors, which have a shape and no values, so nothing is computed, no weight is
-    copied and the model is left as it was. Hooks are not called, except for those by which pruning, weight norm and spectral norm
-    make weights. MACs are torch's FLOP count halved. Idle taps are the share of the kernels' weights that only ever meet
-    padding at this size.
+    A copy of the model runs in eval mode on meta tensors, which have a shape and no values. Nothing is computed, no
+    weight is copied, and the model is not changed. Hooks are not called, except those by which pruning, weight norm
+    and spectral norm make weights. MACs are half of torch's FLOP count. Idle taps are the share of the kernels'
+    weights that only ever meet padding at this size.
 
-    Receptive fields are exact through windows, sums, concatenations, slices and changes of layout; a plus is for maps that are
-    scaled or normalised by something that sees more. Attention and global pooling give "image", a cell sees everything, or
-    "?", what it sees is not known or not the same for all cells, as in windows.
+    Receptive fields are exact through windows, sums, concatenations, slices and changes of layout. A plus marks maps
+    that are scaled or normalized by something that sees more. After attention or global pooling the field is "image",
+    where a position sees everything, or "?", where what it sees is unknown or differs between positions, as in windows.
 
-    ``adapt`` is suggested where the model begins with a strided convolution whose windows overlap. Suggestions were tried on a copy
-    without values: their maps and MACs are traced too.
+    ``adapt`` is suggested if the model begins with a strided convolution whose windows overlap. Every suggestion is
+    tried on a copy without values when ``suggestions`` is first read, which printing the report does.
 
     Args:
-        model: any module that maps (B, in_channels, H, W) to anything; of a ``DataParallel`` or ``DistributedDataParallel``, the module in it.
+        model: a module that takes (B, in_channels, H, W). A ``DataParallel`` or ``DistributedDataParallel`` is
+            unwrapped.
         input_size: (height, width) in pixels, or one int for a square.
         in_channels: channels of the image.
 
     Raises:
-        SizeError, ArgumentError: an argument outside its range.
-        ShapeError: the model cannot take an image of this size; the message has the model's own error.
-        UnsupportedModelError: the model cannot be traced without values: what it does depends on the image's content, as in a detector, it
-            is scripted or quantised, has lazy modules that were never called, cannot be deep-copied, or takes something else than an image.
+        SizeError, ArgumentError: an argument is outside its range.
+        ShapeError: the model cannot take an image of this size; the message contains the model's own error.
+        UnsupportedModelError: the model cannot be traced without values: its operations depend on the image's
+            content, as in a detector; it is scripted or quantized; it has lazy modules that were never called; it
+            cannot be deep-copied; or it takes something other than an image.
 
     Example:
         >>> import torchvision
@@ -158,9 +181,11 @@ def report(model: nn.Module, input_size: Size, *, in_channels: int = 3) -> Geome
         fc       Linear          -         -       -      -          -  5.1 k       5.1 k
         <BLANKLINE>
         ! layer3: 2x2 map, where a 3x3 kernel never has more than 4 of 9 taps inside; 19 % of the parameters
-        ! layer4: 1x1 map, where a 3x3 kernel uses 1 of 9 taps and the others only ever meet padding; 75 % of the parameters
+        ! layer4: 1x1 map, where a 3x3 kernel uses 1 of 9 taps and the others only ever meet padding;
+          75 % of the parameters
         ! from layer1.1.conv1 on, the receptive field (35 px) exceeds the image
-        ! layer4.0.bn1 and 4 more: 1 value per channel and image, so BatchNorm raises in training when the last batch is 1 image; drop_last=True avoids it
+        ! layer4.0.bn1 and 4 more: 1 value per channel and image, so BatchNorm raises in training when the last batch is
+          1 image; drop_last=True avoids it
         > resizenet.adapt(model, 32, stem="cifar"): the same weights, a 4x4 last map, 15.0 times the MACs (555.4 M)
         > resizenet.transforms.UpscalePolicy(128): a 4x4 last map, 16.0 times the MACs (592.2 M)
     """
@@ -169,14 +194,16 @@ def report(model: nn.Module, input_size: Size, *, in_channels: int = 3) -> Geome
     model = model.module if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel) else model
     traced = trace(model, in_channels, size)
     params = sum(p.numel() for p in model.parameters())
-    stem = first_layers(traced)
+    suggest: Callable[[], Iterable[str]] = tuple
+    if needs_suggestions(traced):  # of a copy: the model may change before the suggestions are read
+        suggest = partial(find_suggestions, skeleton(model), traced, size, in_channels)
     return GeometryReport(
         model=type(model).__name__,
         input_size=size,
         in_channels=in_channels,
         rows=traced.rows,
-        warnings=tuple(warnings(traced, stem, size, params)),
-        suggestions=tuple(suggestions(model, traced, stem, size, in_channels)),
+        warnings=tuple(find_warnings(traced, first_layers(traced), size, params)),
         macs=traced.macs,
         params=params,
+        _suggest=suggest,
     )

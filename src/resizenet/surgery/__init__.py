@@ -1,4 +1,4 @@
-"""Make an existing model fit the images that you have."""
+"""Change an existing model to fit the images that you have."""
 
 from ._adapt import adapt
 from ._families import register_family

@@ -1,4 +1,4 @@
-"""A first convolution's weights for another number of input channels."""
+"""Make the weights of a first convolution for another number of input channels."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch import Tensor
 def change_channels(weight: Tensor, in_channels: int, method: str) -> Tensor:
     """(O, I, h, w) -> (O, in_channels, h, w).
 
-    "sum": every channel gets the sum over the old ones, divided by their new number: a grey image repeated over the new
-    channels is answered as before. "cycle": the old channels in turn, scaled by I / in_channels (timm's rule), with the same
-    property where in_channels is a multiple of I. "zero": the old channels, and zeros for channels beyond them.
+    - "sum": every new channel is the sum of the old ones divided by ``in_channels``. The response to a gray image,
+      which is the same in all channels, does not change.
+    - "cycle": the old channels in turn, times I / in_channels (timm's rule). The response to a gray image does not
+      change if ``in_channels`` is a multiple of I.
+    - "zero": the old channels, then zeros.
     """
     before = weight.shape[1]
     if method == "sum":
         mean = reduce(weight, "o i h w -> o h w", "sum") / in_channels
-        return repeat(
-            mean, "o h w -> o i h w", i=in_channels
-        ).contiguous()  # repeat gives a view; weights are written to
+        return repeat(mean, "o h w -> o i h w", i=in_channels).contiguous()  # repeat returns a view
     channels = torch.arange(in_channels, device=weight.device)
     cycled = weight[:, channels % before]
     if method == "cycle":

@@ -1,4 +1,4 @@
-"""``adapt_to_resolution``: BatchNorm's statistics, and if wanted the last layers, fitted to images of another size."""
+"""Fit BatchNorm's statistics, and optionally the last layers, to images of another size."""
 
 from __future__ import annotations
 
@@ -6,57 +6,61 @@ import itertools
 import operator
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim.swa_utils import update_bn
 
 from .._checks import check_choice, check_positive
 from .._errors import ArgumentError, UnsupportedModelError
 
-_LEARNING_RATE = (
-    1e-2  # of SGD with momentum 0.9: a head that was trained already follows its inputs, and is not trained anew
-)
+Mode = Literal["bn", "bn+head"]
+
+_LEARNING_RATE = 1e-2  # SGD with momentum 0.9: the head is trained already, so it is only fine-tuned
 
 
 def adapt_to_resolution(
-    model: nn.Module, batches: Iterable[Any], *, mode: str = "bn", num_batches: int = 200
+    model: nn.Module, batches: Iterable[Any], *, mode: Mode = "bn", num_batches: int = 200
 ) -> nn.Module:
-    """Fit the model to the size of the images in ``batches``, in place.
+    """Fit the model in place to the size of the images in ``batches``.
 
-    At another size the statistics of the maps change, and BatchNorm's running ones no longer fit. "bn" resets them and takes the
-    average over the batches, each with the same weight; no parameter changes, and no labels are needed. Everything but
-    BatchNorm is in eval mode meanwhile, so dropout and stochastic depth do not disturb the statistics. A BatchNorm that does not run,
-    as in a head for training only, keeps its statistics.
+    At another size the statistics of the feature maps change, and BatchNorm's running statistics no longer fit. "bn"
+    replaces them by the average over the batches, each with the same weight (``torch.optim.swa_utils.update_bn``). No
+    parameter changes, and no labels are needed. All other modules are in eval mode meanwhile, so dropout and
+    stochastic depth do not disturb the statistics. A BatchNorm that is not called, as in a head that is for training
+    only, keeps its statistics.
 
-    "bn+head" does that and then goes over ``batches`` again to fine-tune the last BatchNorm's weight and bias and the classifier, with
-    cross-entropy and SGD (learning rate 0.01, momentum 0.9), everything in eval mode. The last BatchNorm is the one that ran last,
-    and the classifier the linear layer that the model ends with. For a new classifier train longer, by your own loop.
+    "bn+head" does that, then iterates over ``batches`` again and fine-tunes the weight and bias of the last BatchNorm
+    and the classifier, with cross-entropy and SGD (learning rate 0.01, momentum 0.9), with all modules in eval mode.
+    The last BatchNorm is the one called last, and the classifier is the linear layer that the model ends with. A new
+    classifier needs longer training, in a loop of your own.
 
-    Give batches as at training, augmentation included, at the new size and large: every batch counts alike, so let a DataLoader drop
-    an incomplete last one. A progress bar is shown on a terminal if rich is installed. Train and eval modes, momenta,
-    ``requires_grad`` and gradients are afterwards as they were. If it fails or is interrupted, so is the model.
+    Give large batches as for training, with augmentation, at the new size. Every batch has the same weight, so let the
+    DataLoader drop an incomplete last one. A terminal shows a progress bar if rich is installed. Train and eval
+    modes, momenta, ``requires_grad`` and gradients are restored afterwards. On failure or interruption the model is
+    restored.
 
-    Source: Hoffer et al. 2019, "Mix & Match" (arXiv 1908.08986), for "bn"; Touvron et al. 2019, "Fixing the train-test resolution
-    discrepancy" (arXiv 1906.06423, section 4), for the layers that "bn+head" tunes.
+    Source: Hoffer et al. 2019, "Mix & Match" (arXiv 1908.08986), for "bn"; Touvron et al. 2019, "Fixing the
+    train-test resolution discrepancy" (arXiv 1906.06423, section 4), for the layers that "bn+head" tunes.
 
     Args:
         model: any model with BatchNorm.
-        batches: of (B, C, H, W) images, or of (images, labels); what follows in a tuple is not read. They are moved to the model's device.
-            "bn+head" needs the labels, (B,) class indices, and iterates twice.
+        batches: images (B, C, H, W), or tuples that begin with (images, labels). They are moved to the model's
+            device. "bn+head" needs the labels, class indices (B,), and iterates twice.
         mode: "bn" or "bn+head".
-        num_batches: how many batches are taken at most, in each of the two passes.
+        num_batches: maximum number of batches, in each of the two passes.
 
     Returns:
         ``model``.
 
     Raises:
-        ArgumentError: no batch, a batch of another kind, or no labels where they are needed; nothing has changed.
-        UnsupportedModelError: a model none of whose BatchNorms tracks statistics and runs, or one that does not end with a linear
-            layer where "bn+head" needs it.
-        UnknownNameError: an unknown mode.
+        ArgumentError: there is no batch, a batch has another form, or the labels that "bn+head" needs are missing.
+        UnsupportedModelError: the model has no BatchNorm that is called and tracks statistics, or does not end with a
+            linear layer, which "bn+head" needs.
+        UnknownNameError: the mode is unknown.
 
     Example:
         >>> import torch
@@ -65,30 +69,31 @@ def adapt_to_resolution(
         >>> model.stem.norm.num_batches_tracked
         tensor(3)
     """
-    check_choice("mode", mode, ("bn", "bn+head"))
+    check_choice("mode", mode, get_args(Mode))
     check_positive("num_batches", num_batches)
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.running_mean is not None]
     if not norms:
         raise UnsupportedModelError(
-            f"adapt_to_resolution: {type(model).__name__} has no BatchNorm with running statistics, so there is nothing to recalibrate; fine-tune it instead"
+            f"adapt_to_resolution: {type(model).__name__} has no BatchNorm with running statistics, so there is "
+            "nothing to recalibrate; fine-tune it instead"
         )
     statistics = [buffer for norm in norms for buffer in norm.buffers(recurse=False)]
-    with _settings_kept(model, norms), _undone_on_failure(statistics):
+    with _restore_settings(model), _restore_on_failure(statistics):
         model.eval()
-        with closing(_progress(batches, num_batches, "BatchNorm")) as progress:
-            ran = _recalibrate(model, norms, progress)
+        with closing(_take(batches, num_batches, "BatchNorm")) as taken:
+            called = _recalibrate(model, norms, taken)
         if mode == "bn+head":
-            tuned = _head(model, ran)
-            with _undone_on_failure(tuned), closing(_progress(batches, num_batches, "Head")) as progress:
-                _fine_tune(model, tuned, progress)
+            head = _head(model, called)
+            with _restore_on_failure(head), closing(_take(batches, num_batches, "Head")) as taken:
+                _fine_tune(model, head, taken)
     return model
 
 
 @contextmanager
-def _settings_kept(model: nn.Module, norms: list[_BatchNorm]) -> Iterator[None]:
-    """Modes, momenta, flags and gradients are afterwards as they were."""
+def _restore_settings(model: nn.Module) -> Iterator[None]:
+    """Restore modes, momenta, ``requires_grad`` and gradients at the end."""
     modes = [(module, module.training) for module in model.modules()]
-    momenta = [(norm, norm.momentum) for norm in norms]
+    momenta = [(module, module.momentum) for module in model.modules() if isinstance(module, _BatchNorm)]
     flags = [(parameter, parameter.requires_grad, parameter.grad) for parameter in model.parameters()]
     try:
         yield
@@ -102,73 +107,78 @@ def _settings_kept(model: nn.Module, norms: list[_BatchNorm]) -> Iterator[None]:
 
 
 @contextmanager
-def _undone_on_failure(tensors: list[Tensor]) -> Iterator[None]:
-    before = _copies(tensors)
+def _restore_on_failure(tensors: list[Tensor]) -> Iterator[None]:
+    before = [tensor.detach().clone() for tensor in tensors]
     try:
         yield
     except BaseException:  # KeyboardInterrupt too
-        _put_back(tensors, before)
+        with torch.no_grad():
+            for tensor, value in zip(tensors, before, strict=True):
+                tensor.copy_(value)
         raise
 
 
-def _copies(tensors: Iterable[Tensor]) -> list[Tensor]:
-    return [tensor.detach().clone() for tensor in tensors]
+class _OnlyBatchNormTrains(nn.Module):
+    """A model whose ``train()`` reaches BatchNorm only, because ``update_bn`` calls it on the whole model."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Any:
+        return self.model(images)
+
+    def train(self, mode: bool = True) -> _OnlyBatchNormTrains:
+        self.training = mode
+        for module in self.model.modules():
+            if isinstance(module, _BatchNorm):
+                module.training = mode
+        return self
 
 
-@torch.no_grad()
-def _put_back(tensors: Iterable[Tensor], values: list[Tensor]) -> None:
-    for tensor, value in zip(tensors, values, strict=True):
-        tensor.copy_(value)
-
-
-@torch.no_grad()
 def _recalibrate(model: nn.Module, norms: list[_BatchNorm], batches: Iterable[Any]) -> list[nn.Module]:
-    """The norms and linear layers in the order in which they ran; a norm that saw no batch keeps its statistics."""
-    before = [_copies(norm.buffers(recurse=False)) for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the cumulative average
-        norm.training = True
+    """Replace the statistics of all norms that are called; return norms and linear layers in the order of calls."""
+    before = {norm: [buffer.clone() for buffer in norm.buffers(recurse=False)] for norm in norms}
     device = next(norms[0].buffers()).device
-    ran: list[nn.Module] = []
-    watched = {*norms, *(module for module in model.modules() if isinstance(module, nn.Linear))}
-    hooks = [module.register_forward_hook(lambda module, *_: ran.append(module)) for module in watched]
+    called: list[nn.Module] = []
+    watched = [module for module in model.modules() if module in before or isinstance(module, nn.Linear)]
+    hooks = [module.register_forward_hook(lambda module, *_: called.append(module)) for module in watched]
     try:
-        for batch in batches:
-            model(_images(batch).to(device))
+        update_bn((_images(batch).to(device) for batch in batches), _OnlyBatchNormTrains(model).eval())
     finally:
         for hook in hooks:
             hook.remove()
-        for norm in norms:
-            norm.training = False
-    if not any(norm.num_batches_tracked for norm in norms):
+    idle = [norm for norm in norms if not norm.num_batches_tracked]
+    if len(idle) == len(norms):
         raise UnsupportedModelError(
-            f"adapt_to_resolution: no BatchNorm of {type(model).__name__} runs on these images, so there is nothing to recalibrate"
+            f"adapt_to_resolution: {type(model).__name__} calls no BatchNorm on these images, so there is nothing to "
+            "recalibrate"
         )
-    for norm, old in zip(norms, before, strict=True):
-        if not norm.num_batches_tracked:
-            _put_back(norm.buffers(recurse=False), old)
-    return ran
+    for norm in idle:
+        for buffer, value in zip(norm.buffers(recurse=False), before[norm], strict=True):
+            buffer.copy_(value)
+    return called
 
 
-def _head(model: nn.Module, ran: list[nn.Module]) -> list[Tensor]:
-    """The parameters of the last norm and of the classifier."""
-    if not ran or not isinstance(ran[-1], nn.Linear):
+def _head(model: nn.Module, called: list[nn.Module]) -> list[Tensor]:
+    """Return the parameters of the last norm and of the classifier."""
+    if not called or not isinstance(called[-1], nn.Linear):
         raise UnsupportedModelError(
-            f'adapt_to_resolution: mode="bn+head" needs a model that ends with a Linear, and {type(model).__name__} does not; use mode="bn"'
+            'adapt_to_resolution: mode="bn+head" needs a model that ends with a Linear, and '
+            f'{type(model).__name__} does not; use mode="bn"'
         )
-    last_norm = next(module for module in reversed(ran) if isinstance(module, _BatchNorm))
-    return [*last_norm.parameters(recurse=False), *ran[-1].parameters()]
+    last_norm = next(module for module in reversed(called) if isinstance(module, _BatchNorm))
+    return [*last_norm.parameters(recurse=False), *called[-1].parameters()]
 
 
 @torch.enable_grad()
-def _fine_tune(model: nn.Module, tuned: list[Tensor], batches: Iterable[Any]) -> None:
+def _fine_tune(model: nn.Module, head: list[Tensor], batches: Iterable[Any]) -> None:
     model.requires_grad_(False)
-    for parameter in tuned:
+    for parameter in head:
         parameter.requires_grad_()
-    optimizer = torch.optim.SGD(tuned, lr=_LEARNING_RATE, momentum=0.9)
+    optimizer = torch.optim.SGD(head, lr=_LEARNING_RATE, momentum=0.9)
     for batch in batches:
-        images, labels = (tensor.to(tuned[-1].device) for tensor in (_images(batch), _labels(batch)))
+        images, labels = (tensor.to(head[-1].device) for tensor in (_images(batch), _labels(batch)))
         optimizer.zero_grad()
         torch.autograd.backward(F.cross_entropy(model(images), labels))
         optimizer.step()
@@ -190,31 +200,26 @@ def _labels(batch: Any) -> Tensor:
     return labels
 
 
-def _progress(batches: Iterable[Any], num_batches: int, description: str) -> Generator[Any, None, None]:
-    """At least one and at most ``num_batches`` batches; on a terminal with a progress bar, where rich is installed."""
+def _take(batches: Iterable[Any], num_batches: int, description: str) -> Generator[Any, None, None]:
+    """Yield between one and ``num_batches`` batches, with a progress bar on a terminal if rich is installed."""
     total = min(num_batches, operator.length_hint(batches, num_batches))
-    taken = 0
-    for batch in _bar(itertools.islice(batches, num_batches), total, description):
+    empty = True
+    for batch in _track(itertools.islice(batches, num_batches), total, description):
         yield batch
-        taken += 1
-    if not taken:
+        empty = False
+    if empty:
         raise ArgumentError(
-            'batches: expected at least one batch, got none; mode="bn+head" iterates twice, so give it a list or a DataLoader'
+            'batches: expected at least one batch, got none; mode="bn+head" iterates twice, so give it a list or a '
+            "DataLoader"
         )
 
 
-def _bar(batches: Iterable[Any], total: int, description: str) -> Iterable[Any]:
+def _track(batches: Iterable[Any], total: int, description: str) -> Iterable[Any]:
     try:
         from rich.console import Console
         from rich.progress import track
     except ImportError:
         return batches
     console = Console(stderr=True)
-    return track(
-        batches,
-        description,
-        total=total,
-        console=console,
-        transient=True,
-        disable=not (console.is_terminal or console.is_jupyter),
-    )
+    hidden = not (console.is_terminal or console.is_jupyter)
+    return track(batches, description, total=total, console=console, transient=True, disable=hidden)

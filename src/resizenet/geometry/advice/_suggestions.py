@@ -1,152 +1,104 @@
-"""What to do about a last map that is too small, as code. What is suggested was tried first, on a copy without values."""
+"""Suggest, as code, what to do about a last map that is too small; every change was tried on a copy without values."""
 
 from __future__ import annotations
 
-import inspect
 import math
-import sys
 from collections.abc import Iterator
 
-import torch
 import torchvision
 from torch import nn
 
-from ..._errors import ShapeError, UnsupportedModelError
-from ..._tracing import FirstLayers, Row, Trace, last_map, skeleton, stages, trace
-from ...surgery._families import Family, find_family
-from ...surgery._stems import check_stem, shrink_stem
-from ..render._text import by, count
+from ..._errors import ShapeError
+from ..._tracing import Row, Trace, first_layers, last_map, stages, trace
+from ...surgery._attempt import last_map_size, try_smaller_stems
+from ..render._text import format_count, format_size
 
-_GOOD_MAP = 4  # cells per side of the last map of a CIFAR ResNet-18 at 32 px
-_MORE_FACTORS = 3  # beyond the one that the stride asks for: kernels without padding, and sides that a model refuses
+_GOOD_MAP = 4  # positions per side of the last map of a CIFAR ResNet-18 at 32 px
+_MORE_FACTORS = (
+    3  # to try beyond the one that the stride asks for: some kernels have no padding, some sides are refused
+)
+_TIMM_DILATES = {  # timm's types that take an output_stride of 8 or 16; others have the argument and refuse it (timm 1.0)
+    *("byobnet.ByobNet", "convnext.ConvNeXt", "cspnet.CspNet", "efficientnet.EfficientNet", "nfnet.NormFreeNet"),
+    *("regnet.RegNet", "resnet.ResNet", "resnetv2.ResNetV2", "rexnet.RexNet", "xception_aligned.XceptionAligned"),
+}
 
 
-def suggestions(
-    model: nn.Module, traced: Trace, stem: FirstLayers | None, size: tuple[int, int], in_channels: int
-) -> Iterator[str]:
-    """Nothing for a last map of 4x4 or more."""
+def needs_suggestions(traced: Trace) -> bool:
+    """Whether the model has a last map, and a side of it has fewer than four positions."""
+    return 0 < min(last_map_size(traced)) < _GOOD_MAP
+
+
+def find_suggestions(model: nn.Module, traced: Trace, input_size: tuple[int, int], in_channels: int) -> Iterator[str]:
+    """Yield one line of code per suggestion, with its effect."""
     final = last_map(stages(traced.rows))
-    if final is None or final.output_map is None or min(final.output_map) >= _GOOD_MAP:
+    if final is None or not needs_suggestions(traced):
         return
-    if stem and final.stride and stem.shrinks:
-        yield from _adapting(model, traced, stem, size, in_channels)
-    yield from _upscaling(model, traced, final, size, in_channels)
     if final.stride:
-        yield from _dilating(model, max(final.stride), size, in_channels)
+        yield from _adapting(model, traced, input_size, in_channels)
+    yield from _upscaling(model, traced, final, input_size, in_channels)
+    if final.stride:
+        yield from _dilating(model, max(final.stride), input_size)
 
 
-def _adapting(
-    model: nn.Module, traced: Trace, stem: FirstLayers, size: tuple[int, int], in_channels: int
+def _adapting(model: nn.Module, traced: Trace, input_size: tuple[int, int], in_channels: int) -> Iterator[str]:
+    stem = first_layers(traced)
+    if stem is None or not stem.shrinks:
+        return
+    found = try_smaller_stems(model, traced, stem, input_size=input_size, in_channels=in_channels, enough=_GOOD_MAP)
+    if found is None:
+        return
+    registering = ""
+    if found.unregistered:
+        paths = {key: path for key, path in vars(found.unregistered).items() if path}
+        arguments = ", ".join(f'{key}="{path}"' for key, path in paths.items())
+        registering = f"resizenet.surgery.register_family(type(model), {arguments}); "
+    code = f'resizenet.adapt(model, {_argument(input_size)}, stem="{found.stem}")'
+    yield f"{registering}{code}: the same weights, {_effect(traced, found.trace)}"
+
+
+def _upscaling(
+    model: nn.Module, traced: Trace, final: Row, input_size: tuple[int, int], in_channels: int
 ) -> Iterator[str]:
-    """The smallest change of the stem with which the last map is large enough, or the largest."""
-    family = find_family(type(model))
-    told = ""
-    if family is None:
-        family = _new_family(model, traced, stem)
-        if family is None:
-            return
-        told = f"{_registering(family)}; "
-    chosen, after = "", traced
-    for name in ("no_pool", "cifar"):
-        tried = _with_stem(model, family, name, size, in_channels)
-        if tried and _cells(tried) > _cells(after):
-            chosen, after = name, tried
-        if min(_map(after)) >= _GOOD_MAP:
-            break
-    if chosen:
-        yield f'{told}resizenet.adapt(model, {_argument(size)}, stem="{chosen}"): the same weights, {_effect(traced, after)}'
-
-
-def _new_family(model: nn.Module, traced: Trace, stem: FirstLayers) -> Family | None:
-    """What can be registered for the type; None for a type that holds any network, and where a part is not a module of its own."""
-    final, classifier = last_map(stages(traced.rows)), traced.classifier
-    finished = [row.name for row in traced.rows]
-    if final is None or classifier is None or finished.index(classifier) < finished.index(final.name):
-        return None
-    of_torch = (
-        type(model).__module__.partition(".")[0] == "torch"
-    )  # Sequential, DataParallel, what torch.compile returns
-    wraps = stem.conv.partition(".")[0] == classifier.partition(".")[0]
-    functional = stem.pool is not None and next(model.get_submodule(stem.pool).children(), None) is not None
-    return None if of_torch or wraps or functional else Family(stem.conv, stem.pool, classifier)
-
-
-def _registering(family: Family) -> str:
-    pool = f', pool="{family.pool}"' if family.pool else ""
-    return (
-        f'resizenet.surgery.register_family(type(model), conv="{family.conv}"{pool}, classifier="{family.classifier}")'
-    )
-
-
-def _with_stem(model: nn.Module, family: Family, stem: str, size: tuple[int, int], in_channels: int) -> Trace | None:
-    """What the model does with that stem; None where it cannot have it."""
-    changed = skeleton(model)
-    try:
-        check_stem(changed, family, stem, None)
-        shrink_stem(changed, family, stem, lambda weight: weight.new_empty(*weight.shape[:2], 3, 3))
-        return trace(changed, in_channels, size)
-    except (UnsupportedModelError, ShapeError):
-        return None
-
-
-def _upscaling(model: nn.Module, traced: Trace, final: Row, size: tuple[int, int], in_channels: int) -> Iterator[str]:
-    """By a whole factor; nothing where the map does not grow with the image, as behind a resizer, or the model takes no larger images."""
-    strides = final.stride or tuple(-(-side // cells) for side, cells in zip(size, _map(traced), strict=True))
-    least = max(2, *(-(-_GOOD_MAP * stride // side) for stride, side in zip(strides, size, strict=True)))
+    """Suggest a whole factor, if the last map grows with the image, which it does not behind a resizer."""
+    before = last_map_size(traced)
+    strides = final.stride or tuple(-(-side // length) for side, length in zip(input_size, before, strict=True))
+    least = max(2, *(-(-_GOOD_MAP * stride // side) for stride, side in zip(strides, input_size, strict=True)))
     for factor in range(least, least + 1 + _MORE_FACTORS):
-        larger = factor * size[0], factor * size[1]
+        larger = factor * input_size[0], factor * input_size[1]
         try:
             after = trace(model, in_channels, larger)
         except ShapeError:
             continue
-        if _cells(after) <= _cells(traced):
+        if math.prod(last_map_size(after)) <= math.prod(before):
             return
-        if min(_map(after)) >= _GOOD_MAP:
+        if min(last_map_size(after)) >= _GOOD_MAP:
             yield f"resizenet.transforms.UpscalePolicy({_argument(larger)}): {_effect(traced, after)}"
             return
 
 
-def _dilating(model: nn.Module, stride: int, size: tuple[int, int], in_channels: int) -> Iterator[str]:
-    """For networks that can be made with dilated kernels in the place of strides."""
-    wanted = next((s for s in (16, 8) if min(size) >= _GOOD_MAP * s), 8)
+def _dilating(model: nn.Module, stride: int, input_size: tuple[int, int]) -> Iterator[str]:
+    """Suggest the argument by which some types are made with dilated kernels instead of strides."""
+    wanted = next((s for s in (16, 8) if min(input_size) >= _GOOD_MAP * s), 8)
     if wanted >= stride or stride > 32:
         return
-    after = by((-(-size[0] // wanted), -(-size[1] // wanted)))
-    promise = f"when the model is made: the same weights, dilated kernels, a last map of about {after}"
-    if "output_stride" in inspect.signature(type(model)).parameters and _timm_dilates(model, wanted, in_channels, size):
-        yield f"output_stride={wanted} {promise}"
-    elif isinstance(model, torchvision.models.ResNet) and any(
-        isinstance(m, torchvision.models.resnet.Bottleneck) for m in model.modules()
-    ):
-        yield f"replace_stride_with_dilation={[False, wanted == 8, True]} {promise}"  # torchvision has it for bottlenecks only
+    if f"{type(model).__module__}.{type(model).__qualname__}".removeprefix("timm.models.") in _TIMM_DILATES:
+        code = f"output_stride={wanted}"
+    elif isinstance(model, torchvision.models.ResNet) and _has_bottlenecks(model):
+        code = f"replace_stride_with_dilation={[False, wanted == 8, True]}"
+    else:
+        return
+    after = format_size((-(-input_size[0] // wanted), -(-input_size[1] // wanted)))
+    yield f"{code} when the model is made: the same weights, dilated kernels, a last map of about {after}"
 
 
-def _timm_dilates(model: nn.Module, wanted: int, in_channels: int, size: tuple[int, int]) -> bool:
-    """Whether timm can make the model with this output stride: many types of its have the argument and refuse all but one value."""
-    name = (getattr(model, "pretrained_cfg", None) or {}).get("architecture")
-    if name is None or "timm" not in sys.modules:
-        return False
-    try:
-        with torch.random.fork_rng(devices=[]), torch.device("meta"):
-            made = sys.modules["timm"].create_model(name, in_chans=in_channels, output_stride=wanted)
-        final = last_map(stages(trace(made, in_channels, size).rows))
-    except (AssertionError, NotImplementedError, RuntimeError, TypeError, ValueError):
-        return False
-    return final is not None and final.stride == (wanted, wanted)
-
-
-def _map(traced: Trace) -> tuple[int, int]:
-    """(height, width) of the last map, in cells."""
-    final = last_map(stages(traced.rows))
-    return (final and final.output_map) or (0, 0)
-
-
-def _cells(traced: Trace) -> int:
-    return math.prod(_map(traced))
+def _has_bottlenecks(model: nn.Module) -> bool:
+    """Whether torchvision can dilate this ResNet; its basic blocks refuse."""
+    return any(isinstance(module, torchvision.models.resnet.Bottleneck) for module in model.modules())
 
 
 def _effect(before: Trace, after: Trace) -> str:
-    return f"a {by(_map(after))} last map, {after.macs / max(before.macs, 1):.1f} times the MACs ({count(after.macs)})"
+    times = after.macs / max(before.macs, 1)
+    return f"a {format_size(last_map_size(after))} last map, {times:.1f} times the MACs ({format_count(after.macs)})"
 
 
 def _argument(size: tuple[int, int]) -> str:

@@ -1,1 +1,1 @@
-"""Reports as text, in a notebook, in a terminal with rich and as a picture."""
+"""Show reports as text, in a notebook, in a terminal with rich, and as a picture."""

@@ -1,4 +1,4 @@
-"""A table for a notebook."""
+"""Format a table for a notebook."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from html import escape
 
 
-def page(title: str, lines: Sequence[Sequence[str]], notes: Sequence[tuple[str, str]] = (), *, left: int) -> str:
-    """Cells below a header, and notes with a mark before each; the first ``left`` columns are aligned to the left."""
+def html_page(title: str, lines: Sequence[Sequence[str]], notes: Sequence[tuple[str, str]] = (), *, left: int) -> str:
+    """Format a header, lines of cells, and notes as (mark, text); ``left`` columns are aligned to the left."""
     header, *body = lines
     rows = [_row("th", header, left), *(_row("td", line, left) for line in body)]
     listed = "".join(f"<div>{escape(mark)} {escape(note)}</div>" for mark, note in notes)
@@ -15,11 +15,8 @@ def page(title: str, lines: Sequence[Sequence[str]], notes: Sequence[tuple[str, 
 
 
 def _row(tag: str, cells: Sequence[str], left: int) -> str:
-    sides = ["left" if i < left else "right" for i in range(len(cells))]
-    return (
-        "<tr>"
-        + "".join(
-            f'<{tag} style="text-align: {side}">{escape(cell)}</{tag}>' for side, cell in zip(sides, cells, strict=True)
-        )
-        + "</tr>"
+    formatted = (
+        f'<{tag} style="text-align: {"left" if i < left else "right"}">{escape(cell)}</{tag}>'
+        for i, cell in enumerate(cells)
     )
+    return f"<tr>{''.join(formatted)}</tr>"
