@@ -168,7 +168,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
     "unknown family": (
         lambda: rn.adapt(nn.Identity(), 5),
         rn.UnsupportedModelError,
-        "adapt: Identity is not a model that adapt knows (torchvision's ResNet, ",
+        "adapt: Identity is not a supported type of model (torchvision's ResNet, ",
     ),
     "model name": (lambda: rn.create_model("resnet2"), rn.UnknownNameError, "name: expected one of "),
     "padding": (

@@ -1,4 +1,4 @@
-"""``report``: published tables, independent formulas, and the model left as it was."""
+"""Test ``report`` against published tables and independent formulas, and that the model is unchanged."""
 
 import copy
 import warnings
@@ -11,7 +11,8 @@ from torch import nn
 import resizenet as rn
 from resizenet.geometry import GeometryReport, Row
 
-STEMS = {  # kernel, stride, pool: maps of conv1/pool/layer1..4, output stride, receptive field after layer1..4, MACs in millions (FACTS, section 5)
+# (kernel, stride, pool), maps of conv1, pool and layer1 to layer4, output stride, fields of layer1 to layer4, MACs
+STEMS = {
     "7x7/2 and pool": ((7, 2, True), [16, 8, 8, 4, 2, 1], 32, [43, 99, 211, 435], "37.0 M"),
     "7x7/2": ((7, 2, False), [16, None, 16, 8, 4, 2], 16, [23, 51, 107, 219], "141"),
     "3x3/1 and pool": ((3, 1, True), [32, 16, 16, 8, 4, 2], 16, [21, 49, 105, 217], "140"),
@@ -27,7 +28,7 @@ def resnet(depth: str, kernel: int = 7, stride: int = 2, pool: bool = True, clas
 
 
 def resnet18_macs(kernel: int, conv_map: int, first_map: int, classes: int) -> int:
-    """He et al. 2015, table 1, term by term: 2 blocks of two 3x3 convolutions per stage, 1x1 shortcuts where the width doubles."""
+    """He et al. 2015, table 1: 2 blocks of two 3x3 convolutions per stage, 1x1 shortcuts where the width doubles."""
     stages = 4 * 9 * 64 * 64 * first_map**2
     for width, side in ((128, first_map // 2), (256, first_map // 4), (512, first_map // 8)):
         stages += (9 * width // 2 * width + 3 * 9 * width * width + width // 2 * width) * side**2
@@ -93,18 +94,9 @@ def inverted(*stages: tuple[int, int, int]) -> list[tuple[int, int]]:
     return [(3, 2), *((kernel, stride if i == 0 else 1) for kernel, blocks, stride in stages for i in range(blocks))]
 
 
-LONGEST_PATHS = {  # (kernel, stride) of every window above 1x1, from the papers' tables; torchvision's GoogLeNet has 3x3 for 5x5
-    "densenet121": [
-        (7, 2),
-        (3, 2),
-        *[(3, 1)] * 6,
-        (2, 2),
-        *[(3, 1)] * 12,
-        (2, 2),
-        *[(3, 1)] * 24,
-        (2, 2),
-        *[(3, 1)] * 16,
-    ],
+DENSE = [*[(3, 1)] * 6, (2, 2), *[(3, 1)] * 12, (2, 2), *[(3, 1)] * 24, (2, 2), *[(3, 1)] * 16]
+LONGEST_PATHS = {  # (kernel, stride) of every window above 1x1, from the papers; GoogLeNet with 3x3 for 5x5
+    "densenet121": [(7, 2), (3, 2), *DENSE],
     "googlenet": [(7, 2), (3, 2), (3, 1), (3, 2), *[(3, 1)] * 2, (3, 2), *[(3, 1)] * 5, (2, 2), *[(3, 1)] * 2],
     "mobilenet_v2": inverted((3, 1, 1), (3, 2, 2), (3, 3, 2), (3, 4, 2), (3, 3, 1), (3, 3, 2), (3, 1, 1)),
     "efficientnet_b0": inverted((3, 1, 1), (3, 2, 2), (5, 2, 2), (3, 3, 2), (5, 3, 1), (5, 4, 2), (3, 1, 1)),
@@ -113,7 +105,7 @@ LONGEST_PATHS = {  # (kernel, stride) of every window above 1x1, from the papers
 
 
 @pytest.mark.parametrize("name", LONGEST_PATHS)
-def test_other_networks_have_the_field_and_stride_that_their_windows_add_up_to(name: str) -> None:
+def test_field_and_stride_of_other_networks_are_the_sums_over_their_windows(name: str) -> None:
     with torch.device("meta"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torchvision's, about GoogLeNet's initialisation
         found = rn.report(torchvision.models.get_model(name), 224)
@@ -124,7 +116,7 @@ def test_other_networks_have_the_field_and_stride_that_their_windows_add_up_to(n
 
 
 @pytest.mark.parametrize(("size", "macs"), [(448, 0.988), (368, 0.818)])
-def test_the_published_resizer_has_the_published_macs(size: int, macs: float) -> None:
+def test_the_paper_resizer_has_the_published_macs(size: int, macs: float) -> None:
     found = rn.report(rn.Resizer.paper(224), size)
     head, rest = (49 * 3 * 16 + 16 * 16) * size**2, (3 * 9 * 16 * 16 + 49 * 16 * 3) * 224**2
     assert found.macs == head + rest
@@ -135,57 +127,52 @@ def test_subsampling_shortcuts_have_a_receptive_field() -> None:
     assert rn.report(rn.create_model("resnet20"), 32).receptive_field == (81, 81)  # 3 + 6 * 2 + 2 + 5 * 4 + 4 + 5 * 8
 
 
-def test_rectangles_have_two_numbers_of_everything() -> None:
-    found = rn.report(nn.Conv2d(1, 1, (3, 5), stride=(1, 2)), (11, 13), in_channels=1)
-    wrapped = rn.report(nn.Sequential(nn.Conv2d(1, 1, (3, 5), stride=(1, 2))), (11, 13), in_channels=1).rows[0]
+def test_rectangular_kernels_and_strides() -> None:
+    found = rn.report(nn.Sequential(nn.Conv2d(1, 1, (3, 5), stride=(1, 2))), (11, 13), in_channels=1)
+    row = found.rows[0]
     assert found.macs == 3 * 5 * 9 * 5
-    assert (wrapped.input_map, wrapped.output_map, wrapped.stride, wrapped.receptive_field) == (
-        (11, 13),
-        (9, 5),
-        (1, 2),
-        (3, 5),
-    )
+    assert (row.input_map, row.output_map) == ((11, 13), (9, 5))
+    assert (row.stride, row.receptive_field) == ((1, 2), (3, 5))
 
 
-# --- the model is left alone
+# --- the model is unchanged
 
 
-def test_the_model_is_left_as_it_was() -> None:
+def global_hooks() -> int:
+    return len(nn.modules.module._global_forward_hooks) + len(nn.modules.module._global_forward_pre_hooks)
+
+
+def test_the_model_is_unchanged() -> None:
     model = torchvision.models.resnet18().train()
     model.layer1.eval()
     model.fc.weight.requires_grad_(False)
     model.fc.register_forward_hook(lambda module, args, output: None)
-    before = copy.deepcopy(model.state_dict())
-    identities = {
-        name: (id(t), t._version, t.requires_grad, t.grad)
-        for name, t in [*model.named_parameters(), *model.named_buffers()]
-    }
-    training = {name: module.training for name, module in model.named_modules()}
-    attributes = {name: set(vars(module)) for name, module in model.named_modules()}
+
+    def state() -> list[object]:
+        tensors = [*model.named_parameters(), *model.named_buffers()]
+        return [
+            {name: (id(t), t._version, t.requires_grad, t.grad) for name, t in tensors},
+            {name: (module.training, set(vars(module))) for name, module in model.named_modules()},
+            [len(module._forward_hooks) for module in (model, model.fc)],
+        ]
+
+    values, before = copy.deepcopy(model.state_dict()), state()
     rn.report(model, 32)
-    assert identities == {
-        name: (id(t), t._version, t.requires_grad, t.grad)
-        for name, t in [*model.named_parameters(), *model.named_buffers()]
-    }
-    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    assert training == {name: module.training for name, module in model.named_modules()}
-    assert attributes == {name: set(vars(module)) for name, module in model.named_modules()}
-    assert [len(module._forward_hooks) for module in (model, model.fc)] == [0, 1]
-    assert not torch.nn.modules.module._global_forward_hooks
-    assert not torch.nn.modules.module._global_forward_pre_hooks
+    assert state() == before
+    assert all(torch.equal(value, values[name]) for name, value in model.state_dict().items())
+    assert global_hooks() == 0
 
 
-def test_half_precision_models_are_reported_too() -> None:
+def test_half_precision_models_are_reported() -> None:
     assert rn.report(torchvision.models.resnet18(num_classes=10).bfloat16(), 32).macs == resnet18_macs(7, 16, 8, 10)
 
 
-def test_a_failure_leaves_it_too_and_has_the_models_own_words() -> None:
+def test_a_failure_has_the_error_of_the_model_and_leaves_it_unchanged() -> None:
     model = torchvision.models.AlexNet().train()
     with pytest.raises(rn.ShapeError, match=r"AlexNet cannot take an image of \(3, 32, 32\): .*[Oo]utput size"):
         rn.report(model, 32)
     assert all(module.training for module in model.modules())
-    assert not torch.nn.modules.module._global_forward_hooks
-    assert not torch.nn.modules.module._global_forward_pre_hooks
+    assert global_hooks() == 0
 
 
 def test_a_wrong_number_of_channels_is_a_shape_error() -> None:

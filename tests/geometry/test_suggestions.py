@@ -1,7 +1,9 @@
-"""What a report suggests, run as it is printed on the model that it was printed for, and measured on images with values."""
+"""Test what a report suggests: each suggestion is run as printed, and its effect is measured on images with values."""
 
 from __future__ import annotations
 
+import copy
+import pickle
 import re
 from collections.abc import Callable
 
@@ -13,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import resizenet as rn
+from resizenet._tracing import _trace
 from resizenet.surgery import _families
 
 TV = torchvision.models
@@ -24,7 +27,7 @@ def _nothing_registered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Wrapper(nn.Module):
-    """Somebody's module around a whole network."""
+    """A module around a whole network."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +53,7 @@ class Plain(nn.Module):
 
 
 class Flat(Plain):
-    """Its classifier takes a map of one size only."""
+    """A network whose classifier takes a map of one size only."""
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc(self.rest(self.pool(self.first(x))).flatten(1))
@@ -63,19 +66,18 @@ def timm_resnet(**options: object) -> nn.Module:
 
 
 def extent(model: nn.Module, side: int) -> tuple[tuple[int, int], int]:
-    """(size of the last convolution's map, multiply-accumulates) of a real image, counted by hooks."""
+    """Return the size of the last convolution's map and the multiply-accumulates, counted by hooks."""
     maps: list[tuple[int, int]] = []
     macs = 0
 
-    def note(module: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> None:
+    def record(module: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> None:
         nonlocal macs
         macs += out.numel() * module.weight[0].numel()
         if isinstance(module, nn.Conv2d):
             maps.append((out.shape[2], out.shape[3]))
 
-    hooks = [
-        module.register_forward_hook(note) for module in model.modules() if isinstance(module, (nn.Conv2d, nn.Linear))
-    ]
+    counted = [module for module in model.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
+    hooks = [module.register_forward_hook(record) for module in counted]
     with torch.no_grad():
         model.eval()(torch.rand(1, 3, side, side))
     for hook in hooks:
@@ -83,12 +85,12 @@ def extent(model: nn.Module, side: int) -> tuple[tuple[int, int], int]:
     return maps[-1], macs
 
 
-def told(model: nn.Module, side: int, word: str) -> list[str]:
-    return [text for text in rn.report(model, side).suggestions if word in text]
+def suggestions_with(word: str, model: nn.Module, size: int | tuple[int, int]) -> list[str]:
+    return [text for text in rn.report(model, size).suggestions if word in text]
 
 
 def promised(text: str) -> tuple[tuple[int, int], float]:
-    """(last map, times the MACs)."""
+    """Return the size of the last map and the factor of MACs that a suggestion promises."""
     height, width, times = re.search(r"a (\d+)x(\d+) last map, (\d+\.\d) times the MACs", text).groups()
     return (int(height), int(width)), float(times)
 
@@ -115,9 +117,9 @@ UNKNOWN: dict[str, tuple[Callable[[], nn.Module], str]] = {
 
 
 @pytest.mark.parametrize("name", [*KNOWN, *UNKNOWN])
-def test_adapting_as_printed_does_what_it_promises(name: str) -> None:
+def test_adapting_as_printed_has_the_promised_effect(name: str) -> None:
     model = (KNOWN[name] if name in KNOWN else UNKNOWN[name][0])()
-    (text,) = told(model, 32, "resizenet.adapt(")
+    (text,) = suggestions_with("resizenet.adapt(", model, 32)
     code, _, promise = text.partition(": the same weights, ")
     registering = f"resizenet.surgery.register_family(type(model), {UNKNOWN[name][1]}); " if name in UNKNOWN else ""
     assert code == f'{registering}resizenet.adapt(model, 32, stem="cifar")'
@@ -126,18 +128,16 @@ def test_adapting_as_printed_does_what_it_promises(name: str) -> None:
     exec("; ".join(statements), names)
     last, macs = extent(eval(expression, names), 32)
     size, times = promised(promise)
-    assert (
-        last == size == ((2, 2) if name == "no pool" else (4, 4))
-    )  # 32 px over what is left of a stride of 32; one convolution of 2 in mobilenet's stem
+    assert last == size == ((2, 2) if name == "no pool" else (4, 4))  # the stem of mobilenet_v2 has a stride of 2 only
     assert macs / extent(model, 32)[1] == pytest.approx(times, abs=0.051)
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_a_type_that_adapt_knows_is_never_to_be_registered(name: str) -> None:
-    assert told(KNOWN[name](), 32, "register_family") == []
+def test_registering_is_not_suggested_for_supported_types(name: str) -> None:
+    assert suggestions_with("register_family", KNOWN[name](), 32) == []
 
 
-NOT_TO_BE_ADAPTED: dict[str, Callable[[], nn.Module]] = {
+NOT_ADAPTED: dict[str, Callable[[], nn.Module]] = {
     "a pool that is no module": Plain,
     "a classifier for one size": lambda: Flat(nn.MaxPool2d(3, 2, 1)),
     "a classifier that is a convolution": lambda: TV.squeezenet1_1(num_classes=5),
@@ -152,21 +152,41 @@ NOT_TO_BE_ADAPTED: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-@pytest.mark.filterwarnings(
-    "ignore:Using `torch.compile:UserWarning"
-)  # what counts the operations listens to every module
-@pytest.mark.parametrize("name", NOT_TO_BE_ADAPTED)
-def test_what_cannot_be_adapted_is_not_to_be(name: str) -> None:
-    assert told(NOT_TO_BE_ADAPTED[name](), 32, "adapt(") == []
+@pytest.mark.filterwarnings("ignore:Using `torch.compile:UserWarning")  # torch's FLOP counter hooks every module
+@pytest.mark.parametrize("name", NOT_ADAPTED)
+def test_adapting_is_not_suggested_if_adapt_cannot_do_it(name: str) -> None:
+    assert suggestions_with("adapt(", NOT_ADAPTED[name](), 32) == []
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_what_is_printed_for_one_model_leaves_the_others_of_its_type_alone(name: str) -> None:
+def test_running_a_suggestion_does_not_affect_other_models_of_the_type(name: str) -> None:
     model = KNOWN[name]()
-    for text in told(model, 32, "adapt("):
+    for text in suggestions_with("adapt(", model, 32):
         exec(text.partition(": the same")[0], {"resizenet": rn, "model": model})
     other = TV.resnet18(num_classes=5) if name.startswith("torchvision") else timm_resnet()
     assert isinstance(rn.adapt(other, 32).maxpool, nn.Identity)
+
+
+def test_suggestions_for_resnet18_and_their_order() -> None:
+    assert rn.report(TV.resnet18(num_classes=10), 32).suggestions == (
+        'resizenet.adapt(model, 32, stem="cifar"): the same weights, a 4x4 last map, 15.0 times the MACs (555.4 M)',
+        "resizenet.transforms.UpscalePolicy(128): a 4x4 last map, 16.0 times the MACs (592.2 M)",
+    )
+
+
+@pytest.mark.parametrize(("size", "stem"), [(32, "cifar"), (48, "cifar"), (64, "no_pool"), ((32, 48), "cifar")])
+def test_a_report_after_following_a_suggestion_has_no_more(size: int | tuple[int, int], stem: str) -> None:
+    model = TV.resnet18(num_classes=10)
+    adapting, upscaling = rn.report(model, size).suggestions
+    assert adapting.startswith(f'resizenet.adapt(model, {size}, stem="{stem}"): ')
+    policy = eval(upscaling.partition(": ")[0], {"resizenet": rn})
+    for text, after in (
+        (adapting, rn.report(rn.adapt(model, size, stem=stem), size)),
+        (upscaling, rn.report(model, policy.eval_size)),
+    ):
+        assert min(after.final.output_map) >= 4
+        assert after.final.output_map == promised(text)[0]
+        assert after.suggestions == ()
 
 
 # --- upscaling
@@ -177,25 +197,16 @@ def test_what_is_printed_for_one_model_leaves_the_others_of_its_type_alone(name:
     [
         (lambda: TV.resnet18(num_classes=5), 32, 128, 4),
         (lambda: TV.squeezenet1_1(num_classes=5), 64, 128, 7),  # 128 -> 63 -> 31 -> 15 -> 7, without padding
-        (
-            lambda: TV.squeezenet1_1(num_classes=5),
-            32,
-            96,
-            5,
-        ),  # twice is 64 -> 31 -> 15 -> 7 -> 3, thrice 96 -> 47 -> 23 -> 11 -> 5
-        (
-            lambda: nn.Sequential(*(nn.Conv2d(3, 3, 3, stride=2) for _ in range(3))),
-            33,
-            66,
-            7,
-        ),  # 33 -> 16 -> 7 -> 3; 66 -> 32 -> 15 -> 7
+        (lambda: TV.squeezenet1_1(num_classes=5), 32, 96, 5),  # 64 -> 31 -> 15 -> 7 -> 3; 96 -> 47 -> 23 -> 11 -> 5
+        # 33 -> 16 -> 7 -> 3; 66 -> 32 -> 15 -> 7
+        (lambda: nn.Sequential(*(nn.Conv2d(3, 3, 3, stride=2) for _ in range(3))), 33, 66, 7),
     ],
 )
-def test_upscaling_goes_on_until_the_map_is_large_enough(
+def test_the_smallest_factor_that_makes_the_map_large_enough_is_suggested(
     build: Callable[[], nn.Module], side: int, larger: int, cells: int
 ) -> None:
     model = build()
-    (text,) = told(model, side, "UpscalePolicy")
+    (text,) = suggestions_with("UpscalePolicy", model, side)
     assert text.startswith(f"resizenet.transforms.UpscalePolicy({larger}): a {cells}x{cells} last map, ")
     (last, macs), (size, times) = extent(model, larger), promised(text)
     assert last == size
@@ -205,11 +216,40 @@ def test_upscaling_goes_on_until_the_map_is_large_enough(
 @pytest.mark.parametrize(
     ("resizer", "side"), [(rn.FixedResizer(64), 32), (rn.Resizer(32), 64), (rn.LinearResizer(32), 64)]
 )
-def test_upscaling_is_not_suggested_before_a_resizer(resizer: nn.Module, side: int) -> None:
+def test_nothing_is_suggested_before_a_resizer(resizer: nn.Module, side: int) -> None:
     assert rn.report(resizer.wrap(TV.resnet18(num_classes=5)), side).suggestions == ()
 
 
+@pytest.mark.parametrize("name", ["convnext_tiny", "swin_t", "vgg11"])
+def test_only_upscaling_is_suggested_for_patches_and_stems_without_a_stride(name: str) -> None:
+    with torch.device("meta"):
+        model = TV.get_model(name)
+    (text,) = rn.report(model, 64 if name != "vgg11" else 32).suggestions
+    assert text.startswith("resizenet.transforms.UpscalePolicy(")
+
+
+def test_only_upscaling_is_suggested_for_patches_with_an_odd_side() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5))
+    (text,) = rn.report(model, 9).suggestions
+    assert text.startswith("resizenet.transforms.UpscalePolicy(")
+
+
+def test_an_upscaling_that_the_model_refuses_is_not_suggested() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 8, 8), nn.Flatten(), nn.Linear(4 * 2 * 2, 5))
+    assert rn.report(model, 16).suggestions == ()
+
+
 # --- dilation
+
+
+def test_dilation_is_suggested_for_resnets_of_torchvision_with_bottlenecks() -> None:
+    with torch.device("meta"):
+        model, basic = TV.resnet50(), TV.resnet18()
+    assert suggestions_with("replace_stride_with_dilation=[False, True, True]", model, 32)
+    assert suggestions_with("replace_stride_with_dilation=[False, False, True]", model, 64)
+    assert suggestions_with("dilation", basic, 32) == []
+    found = rn.report(TV.resnet50(replace_stride_with_dilation=[False, True, True]), 32)
+    assert (found.output_stride, found.final.output_map, found.suggestions) == ((8, 8), (4, 4), ())
 
 
 @pytest.mark.parametrize(
@@ -220,7 +260,7 @@ def test_an_output_stride_that_timm_refuses_is_not_suggested(name: str) -> None:
         timm.create_model(name, output_stride=16)
     with torch.device("meta"):
         model = timm.create_model(name)
-    assert told(model, 64, "output_stride") == []
+    assert suggestions_with("output_stride", model, 64) == []
 
 
 @pytest.mark.parametrize(
@@ -228,18 +268,56 @@ def test_an_output_stride_that_timm_refuses_is_not_suggested(name: str) -> None:
     [
         "test_resnet",
         *(pytest.param(name, marks=pytest.mark.slow) for name in ("resnet18", "efficientnet_b0", "convnext_atto")),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("gernet_s", "cspresnet50", "nfnet_f0", "regnety_004")
+        ),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("resnetv2_50", "rexnet_100", "xception41")),
     ],
 )
-def test_an_output_stride_that_timm_takes_does_what_it_promises(name: str) -> None:
-    (text,) = told(timm.create_model(name), 64, "output_stride")
+def test_an_output_stride_that_timm_takes_has_the_promised_effect(name: str) -> None:
+    (text,) = suggestions_with("output_stride", timm.create_model(name), 64)
     assert text == "output_stride=16 when the model is made: the same weights, dilated kernels, a last map of about 4x4"
     made, model = timm.create_model(name, output_stride=16), timm.create_model(name)
     assert made.eval().forward_features(torch.rand(1, 3, 64, 64)).shape[2:] == (4, 4)
     assert [p.shape for p in made.parameters()] == [p.shape for p in model.parameters()]
 
 
-def test_asking_for_suggestions_draws_no_random_numbers() -> None:
+# --- when they are computed
+
+
+def test_a_report_traces_once_and_its_suggestions_are_computed_when_first_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    traces = []
+    real = _trace.FlopCounterMode
+    monkeypatch.setattr(_trace, "FlopCounterMode", lambda **options: traces.append(1) or real(**options))
+    found = rn.report(TV.resnet18(num_classes=10), 32)
+    assert all((found.rows, found.warnings, found.final, found.macs))
+    assert len(traces) == 1
+    assert found.suggestions is found.suggestions
+    assert str(found)
+    assert len(traces) == 4  # two stems, one larger image
+    assert rn.report(TV.resnet18(num_classes=10), 128).suggestions == ()
+    assert len(traces) == 5
+
+
+def test_suggestions_are_for_the_model_as_it_was_reported() -> None:
+    model = TV.resnet18(num_classes=10)
+    found, expected = rn.report(model, 32), rn.report(model, 32).suggestions
+    rn.adapt(model, 32, num_classes=5, inplace=True)
+    assert found.suggestions == expected
+
+
+def test_a_pickled_report_keeps_its_suggestions_and_not_the_model() -> None:
+    found = rn.report(TV.resnet18(num_classes=10), 32)
+    copied = pickle.loads(pickle.dumps(found))
+    assert copied == found
+    assert copied.suggestions == found.suggestions != ()
+    assert b"torchvision" not in pickle.dumps(found)
+    assert copy.deepcopy(found).to_dict() == found.to_dict()
+
+
+def test_suggestions_draw_no_random_numbers() -> None:
     model = timm.create_model("test_resnet")
     state = torch.get_rng_state()
-    rn.report(model, 32)
+    assert rn.report(model, 32).suggestions
     assert torch.equal(torch.get_rng_state(), state)

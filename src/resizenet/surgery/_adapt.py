@@ -13,10 +13,9 @@ from .._sizes import Size, parse_size
 from ._channels import change_channels
 from ._classifier import change_classes
 from ._families import Family, family_of, find_classifier, find_convolution
-from ._stems import change_stem, check_stem, set_weight, stem_strides
+from ._stems import StemWeights, change_stem, check_stem, set_weight, stem_strides
 
 Stem = Literal["auto", "keep", "cifar", "no_pool", "fold"]
-StemWeights = Literal["center", "area", "pinv", "fresh"]
 ChannelWeights = Literal["sum", "cycle", "zero"]
 
 _CIFAR_STEM_UP_TO = 40  # px: at 32 px the last of four stages has a 4x4 map, and 1x1 behind an ImageNet stem

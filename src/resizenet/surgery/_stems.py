@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -11,6 +11,8 @@ from .._errors import UnsupportedModelError
 from ..functional import fold_upscale, resize_filter
 from ..functional._memory_format import memory_format_of
 from ._families import Family, find_convolution, find_module
+
+StemWeights = Literal["center", "area", "pinv", "fresh"]
 
 
 def check_stem(model: nn.Module, family: Family, stem: str, in_channels: int | None) -> None:
@@ -40,7 +42,7 @@ def check_stem(model: nn.Module, family: Family, stem: str, in_channels: int | N
             )
 
 
-def change_stem(model: nn.Module, family: Family, stem: str, stem_weights: str) -> None:
+def change_stem(model: nn.Module, family: Family, stem: str, stem_weights: StemWeights) -> None:
     """Give the model the stem with this name; call ``check_stem`` first."""
     convolution = find_convolution(model, family)
     weight, stride = convolution.weight.detach(), convolution.stride
@@ -80,7 +82,7 @@ def stem_strides(model: nn.Module, family: Family) -> tuple[int, int]:
     return first, first * math.prod(stride[0] if isinstance(stride, tuple) else stride for stride in strides)
 
 
-def _small_filter(weight: Tensor, method: str) -> Tensor:
+def _small_filter(weight: Tensor, method: StemWeights) -> Tensor:
     """(O, I, k, k) -> (O, I, 3, 3); a fresh filter requires gradients."""
     if method != "fresh":
         return resize_filter(weight, 3, method=method)

@@ -17,7 +17,7 @@ _GOOD_MAP = 4  # positions per side of the last map of a CIFAR ResNet-18 at 32 p
 _MORE_FACTORS = (
     3  # to try beyond the one that the stride asks for: some kernels have no padding, some sides are refused
 )
-_TIMM_DILATES = {  # timm's types that take an output_stride of 8 or 16; others have the argument and refuse it (timm 1.0)
+_TIMM_DILATES = {  # timm's types that take an output_stride of 8 or 16; others refuse it (timm 1.0)
     *("byobnet.ByobNet", "convnext.ConvNeXt", "cspnet.CspNet", "efficientnet.EfficientNet", "nfnet.NormFreeNet"),
     *("regnet.RegNet", "resnet.ResNet", "resnetv2.ResNetV2", "rexnet.RexNet", "xception_aligned.XceptionAligned"),
 }

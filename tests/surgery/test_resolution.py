@@ -1,7 +1,7 @@
-"""``adapt_to_resolution``: statistics against sums by hand, what is tuned and what is not, and a model that an accident leaves as it was."""
+"""Test ``adapt_to_resolution``: statistics against sums by hand, which layers are tuned, and restoring on failure."""
 
-import builtins
 import copy
+import io
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -18,17 +18,8 @@ import resizenet as rn
 
 def network() -> nn.Module:
     torch.manual_seed(1)
-    return nn.Sequential(
-        nn.Conv2d(3, 4, 3, padding=1),
-        nn.BatchNorm2d(4),
-        nn.ReLU(),
-        nn.Dropout(0.5),
-        nn.Conv2d(4, 6, 3),
-        nn.BatchNorm2d(6),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-        nn.Linear(6, 5),
-    )
+    features = nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.5), nn.Conv2d(4, 6, 3)
+    return nn.Sequential(*features, nn.BatchNorm2d(6), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 5))
 
 
 def batches(count: int = 3, size: int = 12) -> list[tuple[Tensor, Tensor]]:
@@ -37,34 +28,27 @@ def batches(count: int = 3, size: int = 12) -> list[tuple[Tensor, Tensor]]:
 
 
 def whole(model: nn.Module) -> dict[str, Any]:
-    """Everything that could be left changed."""
+    """Return everything that could be left changed."""
     state: dict[str, Any] = {name: value.clone() for name, value in model.state_dict().items()}
-    state |= {f"{name}.training": module.training for name, module in model.named_modules()}
-    state |= {
-        f"{name}.momentum": module.momentum
-        for name, module in model.named_modules()
-        if isinstance(module, nn.BatchNorm2d)
-    }
-    state |= {f"{name}.requires_grad": parameter.requires_grad for name, parameter in model.named_parameters()}
-    state |= {
-        f"{name}.grad": None if parameter.grad is None else parameter.grad.clone()
-        for name, parameter in model.named_parameters()
-    }
-    state |= {f"{name}.hooks": len(module._forward_hooks) for name, module in model.named_modules()}
+    for name, module in model.named_modules():
+        state[f"{name}.training"], state[f"{name}.hooks"] = module.training, len(module._forward_hooks)
+        state[f"{name}.momentum"] = getattr(module, "momentum", None)
+    for name, parameter in model.named_parameters():
+        state[f"{name}.requires_grad"] = parameter.requires_grad
+        state[f"{name}.grad"] = None if parameter.grad is None else parameter.grad.clone()
     return state
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
+    def equal(a: Any, b: Any) -> bool:
+        return torch.equal(a, b) if isinstance(a, Tensor) and isinstance(b, Tensor) else a is b or a == b
+
     assert before.keys() == after.keys()
-    return {
-        key
-        for key in before
-        if not (torch.equal(before[key], after[key]) if isinstance(before[key], Tensor) else before[key] == after[key])
-    }
+    return {key for key in before if not equal(before[key], after[key])}
 
 
 def oddly_set(model: nn.Module) -> nn.Module:
-    """Modes, flags and gradients as no default has them."""
+    """Set modes, momenta, flags and gradients to other values than the defaults."""
     model.train()
     model[1].eval()
     model[5].momentum = 0.3
@@ -84,20 +68,18 @@ def test_statistics_are_the_plain_average_over_the_batches() -> None:
     model, seen = network(), batches()
     assert rn.adapt_to_resolution(model, seen) is model
     maps = [model[0](images).detach().double() for images, _ in seen]
-    torch.testing.assert_close(
-        model[1].running_mean.double(), sum(x.mean((0, 2, 3)) for x in maps) / 3, rtol=1e-5, atol=1e-6
-    )
-    torch.testing.assert_close(
-        model[1].running_var.double(), sum(x.transpose(0, 1).flatten(1).var(1) for x in maps) / 3, rtol=1e-5, atol=1e-6
-    )
+    mean = sum(x.mean((0, 2, 3)) for x in maps) / 3
+    variance = sum(x.transpose(0, 1).flatten(1).var(1) for x in maps) / 3
+    torch.testing.assert_close(model[1].running_mean.double(), mean, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(model[1].running_var.double(), variance, rtol=1e-5, atol=1e-6)
     assert model[1].num_batches_tracked == 3
 
 
-def test_deeper_statistics_are_of_maps_normalised_by_the_batch_and_without_dropout() -> None:
+def test_deeper_statistics_are_of_maps_normalized_by_the_batch_and_without_dropout() -> None:
     model, seen = network(), batches()
     rn.adapt_to_resolution(model, seen)
-    normalised = [F.batch_norm(model[0](x), None, None, model[1].weight, model[1].bias, training=True) for x, _ in seen]
-    maps = [model[4](x.relu()).detach() for x in normalised]
+    normalized = [F.batch_norm(model[0](x), None, None, model[1].weight, model[1].bias, training=True) for x, _ in seen]
+    maps = [model[4](x.relu()).detach() for x in normalized]
     torch.testing.assert_close(model[5].running_mean, sum(x.mean((0, 2, 3)) for x in maps) / 3, rtol=1e-4, atol=1e-5)
 
 
@@ -108,7 +90,7 @@ def test_only_statistics_change() -> None:
     assert differences(before, whole(model)) == STATISTICS
 
 
-def test_what_was_seen_before_is_forgotten() -> None:
+def test_old_statistics_do_not_contribute() -> None:
     fresh, used = network(), network()
     for _ in range(5):
         used(100 + torch.randn(4, 3, 12, 12))
@@ -120,14 +102,14 @@ def test_what_was_seen_before_is_forgotten() -> None:
 @pytest.mark.parametrize(
     "kind", [lambda pairs: [images for images, _ in pairs], lambda pairs: [[*pair, "name"] for pair in pairs], iter]
 )
-def test_tensors_lists_and_iterators_of_batches_do_as_well(kind: Callable[[Any], Any]) -> None:
+def test_batches_may_be_tensors_longer_lists_or_an_iterator(kind: Callable[[Any], Any]) -> None:
     plain, other = network(), network()
     rn.adapt_to_resolution(plain, batches())
     rn.adapt_to_resolution(other, kind(batches()))
     assert differences(whole(plain), whole(other)) == set()
 
 
-def test_no_more_batches_are_drawn_than_asked_for() -> None:
+def test_at_most_num_batches_are_drawn() -> None:
     drawn = []
 
     def many() -> Iterator[Tensor]:
@@ -139,8 +121,7 @@ def test_no_more_batches_are_drawn_than_asked_for() -> None:
     assert (len(drawn), model[1].num_batches_tracked.item()) == (7, 7)
 
 
-def test_another_size_is_served_better_than_before() -> None:
-    """The maps behind the last norm of a network fed images of another contrast have zero mean and unit variance again."""
+def test_maps_are_normalized_again_on_images_of_another_contrast() -> None:
     model = network().eval()
     images = torch.cat([3 + 5 * images for images, _ in batches()])
     features = nn.Sequential(*model[:6])
@@ -154,7 +135,7 @@ def test_another_size_is_served_better_than_before() -> None:
     assert off() < 0.05 < before
 
 
-def test_it_works_under_no_grad_and_on_timm_and_torchvision() -> None:
+def test_models_of_torchvision_timm_and_ours_work_under_no_grad() -> None:
     timm = pytest.importorskip("timm")
     for model in (
         torchvision.models.resnet18(num_classes=5),
@@ -166,7 +147,7 @@ def test_it_works_under_no_grad_and_on_timm_and_torchvision() -> None:
 
 
 class WithAnExtraHead(nn.Module):
-    """A head that only runs in training, as in GoogLeNet and Inception; its statistics are not those of a new layer."""
+    """A head that is for training only, as in GoogLeNet and Inception, with statistics that were trained."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -182,7 +163,7 @@ class WithAnExtraHead(nn.Module):
 
 
 @pytest.mark.parametrize("mode", ["bn", "bn+head"])
-def test_norms_that_do_not_run_keep_their_statistics(mode: str) -> None:
+def test_norms_that_are_not_called_keep_their_statistics(mode: str) -> None:
     model = rn.adapt_to_resolution(WithAnExtraHead(), batches(), mode=mode)
     assert model.extra.running_mean.tolist() == [3.0] * 4
     assert model.extra.running_var.tolist() == [5.0] * 4
@@ -190,7 +171,7 @@ def test_norms_that_do_not_run_keep_their_statistics(mode: str) -> None:
     assert model.body[1].num_batches_tracked == 3
 
 
-def test_the_extra_heads_of_googlenet_keep_their_statistics() -> None:
+def test_the_auxiliary_heads_of_googlenet_keep_their_statistics() -> None:
     model = torchvision.models.GoogLeNet(num_classes=5, init_weights=False)
     model(torch.rand(2, 3, 64, 64))
     before = copy.deepcopy(model.state_dict())
@@ -201,13 +182,13 @@ def test_the_extra_heads_of_googlenet_keep_their_statistics() -> None:
 
 
 @pytest.mark.parametrize("mode", ["bn", "bn+head"])
-def test_a_model_none_of_whose_norms_run_is_refused(mode: str) -> None:
+def test_a_model_that_calls_no_norm_is_refused(mode: str) -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 12 * 12, 5))
     model[1].register_module("idle", nn.BatchNorm2d(4))
     before = whole(model)
     with pytest.raises(
         rn.UnsupportedModelError,
-        match=r"^adapt_to_resolution: no BatchNorm of Sequential runs on these images, so there is nothing to recal",
+        match=r"^adapt_to_resolution: Sequential calls no BatchNorm on these images, so there is nothing to recal",
     ):
         rn.adapt_to_resolution(model, batches(), mode=mode)
     assert differences(before, whole(model)) == set()
@@ -216,18 +197,15 @@ def test_a_model_none_of_whose_norms_run_is_refused(mode: str) -> None:
 # --- bn+head
 
 
-def test_the_head_and_the_last_norm_are_tuned_and_nothing_else() -> None:
+def test_only_the_head_and_the_last_norm_are_tuned() -> None:
     model = oddly_set(network())
     before = whole(model)
     rn.adapt_to_resolution(model, batches(), mode="bn+head")
     assert differences(before, whole(model)) == STATISTICS | HEAD
 
 
-def test_tuning_leaves_the_statistics_as_recalibrated() -> None:
-    plain, tuned = (
-        rn.adapt_to_resolution(network(), batches()),
-        rn.adapt_to_resolution(network(), batches(), mode="bn+head"),
-    )
+def test_tuning_does_not_change_the_statistics() -> None:
+    plain, tuned = (rn.adapt_to_resolution(network(), batches(), mode=mode) for mode in ("bn", "bn+head"))
     assert differences(whole(plain), whole(tuned)) == HEAD
 
 
@@ -243,32 +221,24 @@ def test_the_tuned_head_fits_better() -> None:
     assert loss(tuned) < 0.9 * loss(plain)
 
 
-def test_the_last_norm_is_the_one_that_ran_last() -> None:
+def test_the_last_norm_is_the_one_called_last() -> None:
     class Crossed(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.fc, self.late, self.early, self.conv = (
-                nn.Linear(4, 5),
-                nn.BatchNorm2d(4),
-                nn.BatchNorm2d(3),
-                nn.Conv2d(3, 4, 3),
-            )
+            self.fc, self.late = nn.Linear(4, 5), nn.BatchNorm2d(4)
+            self.early, self.conv = nn.BatchNorm2d(3), nn.Conv2d(3, 4, 3)
 
         def forward(self, x: Tensor) -> Tensor:
             return self.fc(self.late(self.conv(self.early(x))).relu().mean((2, 3)))
 
     model = Crossed()
-    before = copy.deepcopy(model.state_dict())
+    before = whole(model)
     rn.adapt_to_resolution(model, batches(), mode="bn+head")
-    changed = {
-        name
-        for name, value in model.state_dict().items()
-        if not torch.equal(value, before[name]) and "running" not in name and "num" not in name
-    }
+    changed = {name for name in differences(before, whole(model)) if "running" not in name and "num" not in name}
     assert changed == {"late.weight", "late.bias", "fc.weight", "fc.bias"}
 
 
-# --- accidents
+# --- failures
 
 
 class Interrupting(list):  # type: ignore[type-arg]
@@ -288,7 +258,7 @@ class Interrupting(list):  # type: ignore[type-arg]
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("out of memory"), SystemExit()])
 @pytest.mark.parametrize(("mode", "passes"), [("bn", 1), ("bn+head", 1), ("bn+head", 2)])
-def test_an_accident_leaves_the_model_as_it_was(error: BaseException, mode: str, passes: int) -> None:
+def test_on_failure_or_interruption_the_model_is_restored(error: BaseException, mode: str, passes: int) -> None:
     model = oddly_set(network())
     before = whole(model)
     with pytest.raises(type(error)):
@@ -296,7 +266,7 @@ def test_an_accident_leaves_the_model_as_it_was(error: BaseException, mode: str,
     assert differences(before, whole(model)) == set()
 
 
-def test_a_batch_that_the_model_cannot_take_leaves_it_as_it_was() -> None:
+def test_the_model_is_restored_after_a_batch_that_it_cannot_take() -> None:
     model = oddly_set(network())
     before = whole(model)
     with pytest.raises(RuntimeError, match="channels"):
@@ -304,41 +274,33 @@ def test_a_batch_that_the_model_cannot_take_leaves_it_as_it_was() -> None:
     assert differences(before, whole(model)) == set()
 
 
+IMAGES, LABELS = batches()[0]
+HEAD_ONLY = {"mode": "bn+head"}
 MISTAKES: dict[str, tuple[Any, dict[str, object], type[Exception], str]] = {
     "no batches": ([], {}, rn.ArgumentError, r"batches: expected at least one batch, got none"),
     "an iterator for two passes": (
-        iter(batches()),
-        {"mode": "bn+head"},
+        iter([(IMAGES, LABELS)]),
+        HEAD_ONLY,
         rn.ArgumentError,
-        r"got none; mode=.bn\+head. iterates twice, so give it a list",
+        r"got none; .* iterates twice",
     ),
     "no labels": (
-        [batches()[0][0]],
-        {"mode": "bn+head"},
+        [IMAGES],
+        HEAD_ONLY,
         rn.ArgumentError,
         r"batches: expected \(images, labels\) for mode=.bn\+head., got Tensor without labels",
     ),
-    "a tuple of one": ([batches()[0][:1]], {"mode": "bn+head"}, rn.ArgumentError, r"got tuple without labels"),
-    "labels of another kind": (
-        [(batches()[0][0], "cat")],
-        {"mode": "bn+head"},
-        rn.ArgumentError,
-        r"got tuple without labels",
-    ),
-    "dicts": (
-        [{"image": batches()[0][0]}],
-        {},
-        rn.ArgumentError,
-        r"batches: expected tensors or \(images, labels\), got dict",
-    ),
+    "a tuple of one": ([(IMAGES,)], HEAD_ONLY, rn.ArgumentError, r"got tuple without labels"),
+    "labels of another type": ([(IMAGES, "cat")], HEAD_ONLY, rn.ArgumentError, r"got tuple without labels"),
+    "dicts": ([{"image": IMAGES}], {}, rn.ArgumentError, r"batches: expected tensors or \(images, labels\), got dict"),
     "an empty tuple": ([()], {}, rn.ArgumentError, r"batches: expected tensors or \(images, labels\), got tuple"),
-    "mode": (batches(), {"mode": "head"}, rn.UnknownNameError, r"mode: expected one of 'bn', 'bn\+head', got 'head'"),
-    "num_batches": (batches(), {"num_batches": 0}, rn.ArgumentError, r"num_batches: expected a positive int, got 0"),
+    "mode": ([IMAGES], {"mode": "head"}, rn.UnknownNameError, r"mode: expected one of 'bn', 'bn\+head', got 'head'"),
+    "num_batches": ([IMAGES], {"num_batches": 0}, rn.ArgumentError, r"num_batches: expected a positive int, got 0"),
 }
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_mistakes_are_answered_and_change_nothing(mistake: str) -> None:
+def test_mistakes_raise_and_change_nothing(mistake: str) -> None:
     given, options, error, message = MISTAKES[mistake]
     model = oddly_set(network())
     before = whole(model)
@@ -354,20 +316,16 @@ def test_mistakes_are_answered_and_change_nothing(mistake: str) -> None:
     ids=lambda m: type(m).__name__,
 )
 def test_models_without_running_statistics_are_refused(model: nn.Module) -> None:
-    with pytest.raises(
-        rn.UnsupportedModelError,
-        match=rf"{type(model).__name__} has no BatchNorm with running statistics, so .*; fine-tune it instead",
-    ):
+    message = rf"{type(model).__name__} has no BatchNorm with running statistics, so .*; fine-tune it instead"
+    with pytest.raises(rn.UnsupportedModelError, match=message):
         rn.adapt_to_resolution(model, batches())
 
 
 def test_a_model_that_does_not_end_with_a_linear_layer_has_no_head() -> None:
     model = network()[:7]
     before = whole(model)
-    with pytest.raises(
-        rn.UnsupportedModelError,
-        match=r"mode=.bn\+head. needs a model that ends with a Linear, and Sequential does not; use mode=.bn.",
-    ):
+    message = r"mode=.bn\+head. needs a model that ends with a Linear, and Sequential does not; use mode=.bn."
+    with pytest.raises(rn.UnsupportedModelError, match=message):
         rn.adapt_to_resolution(model, batches(), mode="bn+head")
     assert differences(before, whole(model)) == set()
 
@@ -375,61 +333,47 @@ def test_a_model_that_does_not_end_with_a_linear_layer_has_no_head() -> None:
 # --- progress
 
 
-class _Terminal:
-    """Standard error as a terminal that remembers."""
-
-    def __init__(self) -> None:
-        self.text = ""
-
-    def write(self, text: str) -> int:
-        self.text += text
-        return len(text)
-
-    def flush(self) -> None: ...
-
+class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
 
 
-def test_a_terminal_shows_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+def use_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """Replace standard error by a terminal; not a fixture, because pytest replaces it again when the test begins."""
     pytest.importorskip("rich")
-    terminal = _Terminal()
+    terminal = Terminal()
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stderr", terminal)
+    return terminal
+
+
+def test_a_terminal_shows_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = use_terminal(monkeypatch)
     rn.adapt_to_resolution(network(), batches())
-    assert "BatchNorm" in terminal.text
-    assert "100%" in terminal.text
+    assert "BatchNorm" in terminal.getvalue()
+    assert "100%" in terminal.getvalue()
 
 
-def test_an_accident_ends_the_progress_bar_while_its_traceback_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("rich")
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr(sys, "stderr", _Terminal())
+def test_a_failure_ends_the_progress_bar_while_its_traceback_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_terminal(monkeypatch)
     threads = set(threading.enumerate())
     with pytest.raises(RuntimeError, match="channels") as held:
         rn.adapt_to_resolution(network(), [*batches(), torch.randn(2, 1, 8, 8)])
     assert held.value.__traceback__
-    begun = set(threading.enumerate()) - threads
-    for thread in begun:
+    started = set(threading.enumerate()) - threads
+    for thread in started:
         thread.join(timeout=5)  # rich tells its thread to end and does not wait for it
-    assert not any(thread.is_alive() for thread in begun)
+    assert not any(thread.is_alive() for thread in started)
 
 
-def test_elsewhere_it_is_quiet(capfd: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_printed_without_a_terminal(capfd: pytest.CaptureFixture[str]) -> None:
     rn.adapt_to_resolution(network(), batches(), mode="bn+head")
     assert capfd.readouterr() == ("", "")
 
 
 def test_rich_is_not_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def without_rich(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name.partition(".")[0] == "rich":
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
     plain, other = network(), network()
     rn.adapt_to_resolution(plain, batches())
-    monkeypatch.setattr(builtins, "__import__", without_rich)
+    monkeypatch.setitem(sys.modules, "rich.console", None)  # importing it raises ImportError
     rn.adapt_to_resolution(other, batches())
     assert differences(whole(plain), whole(other)) == set()
