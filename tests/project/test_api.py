@@ -7,6 +7,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def describe_class(path: str, cls: type) -> Iterator[str]:
     ours = [base for base in cls.__mro__ if base.__module__.startswith("resizenet")]
     for name in sorted({name for base in ours for name in vars(base) if not name.startswith("_")}):
         member = inspect.getattr_static(cls, name)
-        if isinstance(member, property):
+        if isinstance(member, (property, cached_property)):
             yield f"{path}.{name}: property"
         elif inspect.isfunction(member) or isinstance(member, (staticmethod, classmethod)):
             yield f"{path}.{name}{inspect.signature(getattr(cls, name))}"

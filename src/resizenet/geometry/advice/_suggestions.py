@@ -14,9 +14,7 @@ from ...surgery._attempt import last_map_size, try_smaller_stems
 from ..render._text import format_count, format_size
 
 _GOOD_MAP = 4  # positions per side of the last map of a CIFAR ResNet-18 at 32 px
-_MORE_FACTORS = (
-    3  # to try beyond the one that the stride asks for: some kernels have no padding, some sides are refused
-)
+_MORE_FACTORS = 3  # to try beyond the one that the stride asks for, as kernels may have no padding
 _TIMM_DILATES = {  # timm's types that take an output_stride of 8 or 16; others refuse it (timm 1.0)
     *("byobnet.ByobNet", "convnext.ConvNeXt", "cspnet.CspNet", "efficientnet.EfficientNet", "nfnet.NormFreeNet"),
     *("regnet.RegNet", "resnet.ResNet", "resnetv2.ResNetV2", "rexnet.RexNet", "xception_aligned.XceptionAligned"),
