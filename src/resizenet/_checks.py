@@ -31,6 +31,12 @@ def check_positive(argument: str, value: object) -> None:
         raise ArgumentError(f"{argument}: expected a positive int, got {value!r}")
 
 
+def check_non_negative(argument: str, value: object) -> None:
+    """Raise ArgumentError unless ``value`` is an int of at least 0."""
+    if not is_int(value) or isinstance(value, bool) or value < 0:
+        raise ArgumentError(f"{argument}: expected a non-negative int, got {value!r}")
+
+
 def parse_number(
     argument: str,
     value: object,

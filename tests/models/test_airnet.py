@@ -141,3 +141,5 @@ def test_bad_arguments_are_named() -> None:
         AirNet(widths=(4, 8))
     with pytest.raises(ArgumentError, match=r"in_channels: expected a positive int, got 'rgb'"):
         AirNet(in_channels="rgb")  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match=r"in_channels: expected a positive int, got None"):
+        WhiteningStem(None)  # type: ignore[arg-type]

@@ -381,8 +381,10 @@ def test_every_stage_needs_a_depth_a_width_and_a_stride(depths: tuple[int, ...])
 
 @pytest.mark.parametrize("shape", [(2, 1, 8, 8), (3, 8, 8), (2, 3, 0, 8)])
 def test_image_that_does_not_fit_is_named(shape: tuple[int, ...]) -> None:
-    for call in (small(), small().forward_features, small().forward_intermediates):
-        with pytest.raises(ShapeError, match=rf"ResNet: expected \(B, 3, H, W\), got \({shape[0]}, {shape[1]}, "):
+    for call in (small(), small().forward_features, small().forward_intermediates, FeatureExtractor(small())):
+        with pytest.raises(
+            ShapeError, match=rf"(ResNet|FeatureExtractor): expected \(B, 3, H, W\), got \({shape[0]}, {shape[1]}, "
+        ):
             call(torch.rand(shape))
 
 
@@ -393,5 +395,7 @@ def test_integer_image_has_a_hint_to_scale_it() -> None:
 
 @pytest.mark.parametrize("image", [np.zeros((2, 3, 8, 8), np.float32), [[1.0]], None], ids=["array", "list", "None"])
 def test_image_that_is_no_tensor_is_named(image: Any) -> None:
-    with pytest.raises(DtypeError, match=rf"ResNet: expected a tensor \(B, 3, H, W\), got {type(image).__name__}"):
-        small()(image)
+    for model in (small(), FeatureExtractor(small())):
+        expected = rf"{type(model).__name__}: expected a tensor \(B, 3, H, W\), got {type(image).__name__}"
+        with pytest.raises(DtypeError, match=expected):
+            model(image)

@@ -32,8 +32,9 @@ class WhiteningStem(Stem):
     """
 
     def __init__(self, in_channels: int, *, act: MakeAct = nn.GELU) -> None:
-        super().__init__(in_channels, 8 * in_channels, activate=False)
+        check_positive("in_channels", in_channels)
         check_callable("act", act)
+        super().__init__(in_channels, 8 * in_channels, activate=False)
         self.act = act()
 
     def forward(self, x: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, get_args
 from torch import Tensor, nn
 from torchvision.ops import SqueezeExcitation, StochasticDepth
 
-from .._checks import check_choice, check_positive, parse_number
+from .._checks import check_choice, check_non_negative, check_positive, parse_number
 from .._sizes import round_half_up
 from ._layers import MakeAct, MakeNorm, check_callable, conv
 from ._shortcuts import Downsample, Shortcut, make_shortcut
@@ -59,8 +59,7 @@ class BlockOptions:
         check_positive("dilation", self.dilation)
         if self.first_dilation is not None:
             check_positive("first_dilation", self.first_dilation)
-        if self.se_reduction != 0:
-            check_positive("se_reduction", self.se_reduction)
+        check_non_negative("se_reduction", self.se_reduction)
         check_choice("shortcut", self.shortcut, get_args(Shortcut))
         check_choice("downsample", self.downsample, get_args(Downsample))
         parse_number("stochastic_depth", self.stochastic_depth, at_least=0, below=1)

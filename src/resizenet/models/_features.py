@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from .._errors import UnsupportedModelError
-from ._resnet import ResNet, feature_maps, parse_indices
+from ._resnet import ResNet, check_images, feature_maps, parse_indices
 
 
 class FeatureExtractor(nn.Module):
@@ -46,6 +46,7 @@ class FeatureExtractor(nn.Module):
             )
         count = 1 + len(model.stages)
         self.indices = tuple(parse_indices(range(1, count) if indices is None else indices, count))
+        self.in_channels = model.in_channels
         self.channels = tuple(model.feature_channels[i] for i in self.indices)
         self._strides_after_stem = tuple(model.feature_strides[i] // model.stem.stride for i in self.indices)
         self.stem = model.stem
@@ -58,6 +59,12 @@ class FeatureExtractor(nn.Module):
         return tuple(self.stem.stride * stride for stride in self._strides_after_stem)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(B, in_channels, H, W) -> one map per index."""
+        """(B, in_channels, H, W) -> one map per index.
+
+        Raises:
+            ShapeError: not four dimensions, no pixel, or the wrong number of channels.
+            DtypeError: not a tensor, or not floating point.
+        """
+        check_images("FeatureExtractor", x, self.in_channels)
         maps = feature_maps(self.stem, self.stages, self.norm, x)
         return [maps[i] for i in self.indices]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from einops import reduce
 from torch import Tensor, nn
 
-from .._checks import check_choice, check_positive, is_int, is_sequence, parse_number
+from .._checks import check_choice, check_non_negative, check_positive, is_int, is_sequence, parse_number
 from .._errors import ArgumentError, DtypeError, ShapeError
 from ._layers import MakeAct, MakeNorm, check_callable
 from ._stems import STEMS, Stem, StemName
@@ -182,8 +182,7 @@ class ResNet(nn.Module):
         Raises:
             ArgumentError: a negative number of classes.
         """
-        if not isinstance(num_classes, int) or isinstance(num_classes, bool) or num_classes < 0:
-            raise ArgumentError(f"num_classes: expected a non-negative int, got {num_classes!r}")
+        check_non_negative("num_classes", num_classes)
         self.num_classes = num_classes
         weight = next(self.parameters())
         self.fc = self._make_classifier(num_classes).to(weight.device, weight.dtype) if num_classes else nn.Identity()
