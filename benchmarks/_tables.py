@@ -9,19 +9,12 @@ from rich.table import Table as RichTable
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text below a header.
-
-    Attributes:
-        header: the columns' names.
-        rows: the cells, as many in each row as the header has.
-        title: above the table, if any.
-        left: how many columns are aligned to the left; the others are aligned to the right.
-    """
+    """Rows of text below a header."""
 
     header: list[str]
     rows: list[list[str]]
     title: str = ""
-    left: int = 1
+    left: int = 1  # so many columns are aligned to the left, the others to the right
 
     @classmethod
     def of(cls, rows: list[dict[str, str]], *, title: str = "", left: int = 1) -> Table:

@@ -1,6 +1,6 @@
 """What does resizing do to my ResNet? Trains torchvision's resnet18 and a small ResNet in six ways and compares them.
 
-By default on scikit-learn's handwritten digits (8x8 pixels, 1,797 images, nothing to download); with --data on CIFAR-10.
+The images are scikit-learn's digits (8x8 pixels, 1,797 images, nothing to download), or CIFAR-10 with --data.
 """
 
 from __future__ import annotations
@@ -13,41 +13,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import matplotlib as mpl
-import numpy as np
 import torch
 import torchvision
 from rich import box
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 
 import resizenet as rn
+from demo_data import Images, load
 
 mpl.use("Agg")  # draws to a file, without a screen
 from matplotlib import pyplot as plt
 
 
 @dataclass
-class Images:
-    """(N, 3, H, W) float images in [0, 1] and (N,) labels, for training and for test."""
-
-    name: str
-    x_train: Tensor
-    y_train: Tensor
-    x_test: Tensor
-    y_test: Tensor
-
-    @property
-    def size(self) -> int:
-        """Height and width in pixels."""
-        return self.x_train.shape[-1]
-
-
-@dataclass
 class Arm:
-    """One way to deal with the size: a model, the size it is fed, and what training found."""
+    """One way to deal with the size, and what training found."""
 
     name: str
     make: Callable[[], nn.Module]
@@ -57,52 +41,8 @@ class Arm:
     model: nn.Module | None = None
 
 
-def load_digits() -> Images:
-    """Scikit-learn's digits, repeated over three channels; every fifth image of a fixed shuffle is for test."""
-    from sklearn.datasets import load_digits as load
-
-    digits = load()
-    x = torch.from_numpy(digits.images).float()[:, None].expand(-1, 3, -1, -1) / 16
-    y = torch.from_numpy(digits.target).long()
-    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
-    test, train = order[::5], torch.cat([order[i::5] for i in range(1, 5)])
-    return Images("scikit-learn digits", x[train], y[train], x[test], y[test])
-
-
-def load_cifar10(path: Path) -> Images:
-    """CIFAR-10 from an .npz (x_train, y_train, x_test, y_test) or from torchvision's folder."""
-    if path.is_dir():
-        root = path.parent if path.name == "cifar-10-batches-py" else path
-        train, test = (torchvision.datasets.CIFAR10(root, train=flag) for flag in (True, False))
-        arrays = {
-            "x_train": train.data,
-            "y_train": np.array(train.targets),
-            "x_test": test.data,
-            "y_test": np.array(test.targets),
-        }
-    else:
-        arrays = np.load(path, allow_pickle=False)
-    x_train, x_test = (torch.from_numpy(arrays[name]).permute(0, 3, 1, 2) / 255 for name in ("x_train", "x_test"))
-    y_train, y_test = (torch.from_numpy(arrays[name]).long() for name in ("y_train", "y_test"))
-    return Images("CIFAR-10", x_train, y_train, x_test, y_test)
-
-
-def load(data: Path | None, limit: int) -> Images:
-    """The images, at most ``limit`` for training and for the test; one clear line when they cannot be read."""
-    try:
-        images = load_digits() if data is None else load_cifar10(data)
-    except Exception as error:  # whatever a missing or broken file raises: it is the user's to mend
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise SystemExit(
-            f"demo: cannot read CIFAR-10 from {data}: {reason}; expected an .npz or the folder that holds cifar-10-batches-py"
-        ) from None
-    for name in ("x_train", "y_train", "x_test", "y_test"):
-        setattr(images, name, getattr(images, name)[:limit])
-    return images
-
-
 def make_arms(size: int) -> list[Arm]:
-    """The six ways, for square images of ``size`` pixels; the last three shrink them by 2 in front of a small network."""
+    """Return the six ways for square images of ``size`` pixels; the last three halve the images for a small network."""
 
     def large() -> nn.Module:
         return torchvision.models.resnet18(num_classes=10)
@@ -122,23 +62,15 @@ def make_arms(size: int) -> list[Arm]:
 
 
 def train(arm: Arm, images: Images, options: argparse.Namespace, progress: Progress) -> None:
-    """SGD with a one-cycle learning rate; the same seed, order of images and number of steps for every arm."""
+    """Train with SGD and a one-cycle learning rate; every arm has the same seed, order of images and steps."""
     device = torch.device(options.device)
     torch.manual_seed(options.seed)
     model = arm.model = arm.make().to(device, memory_format=torch.channels_last)
-    before_train, before_eval = (
-        (arm.policy.train(), arm.policy.eval()) if arm.policy else (nn.Identity(), nn.Identity())
-    )
     torch.manual_seed(options.seed)
-    groups = (
-        model.parameter_groups(options.lr, resizer_lr=options.resizer_lr)
-        if isinstance(model, rn.ResizedModel)
-        else model.parameters()
-    )
-    optimizer = torch.optim.SGD(groups, lr=options.lr, momentum=0.9, nesterov=True)
+    before_train = arm.policy.train() if arm.policy else nn.Identity()
+    before_eval = arm.policy.eval() if arm.policy else nn.Identity()
     steps = len(images.x_train) // options.batch_size
-    rates = [group["lr"] for group in optimizer.param_groups]
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=options.epochs * steps)
+    optimizer, schedule = make_optimizer(model, options, options.epochs * steps)
     bar = progress.add_task(arm.name, total=options.epochs * steps)
     start = time.perf_counter()
     for _ in range(options.epochs):
@@ -157,9 +89,21 @@ def train(arm: Arm, images: Images, options: argparse.Namespace, progress: Progr
     arm.seconds = time.perf_counter() - start
 
 
+def make_optimizer(
+    model: nn.Module, options: argparse.Namespace, steps: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    """Return the optimizer, with a learning rate of its own for a resizer, and its schedule."""
+    groups = model.parameters()
+    if isinstance(model, rn.ResizedModel):
+        groups = model.parameter_groups(options.lr, resizer_lr=options.resizer_lr)
+    optimizer = torch.optim.SGD(groups, lr=options.lr, momentum=0.9, nesterov=True)
+    rates = [group["lr"] for group in optimizer.param_groups]
+    return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps)
+
+
 @torch.no_grad()
 def accuracy(model: nn.Module, before: nn.Module, images: Images, device: torch.device) -> float:
-    """On the test images, in %."""
+    """Return the accuracy on the test images in %."""
     model.eval()
     batches = zip(images.x_test.split(500), images.y_test.split(500), strict=True)
     right = sum(int((model(before(x.to(device))).argmax(1).cpu() == y).sum()) for x, y in batches)
@@ -167,13 +111,10 @@ def accuracy(model: nn.Module, before: nn.Module, images: Images, device: torch.
 
 
 def print_table(arms: list[Arm], images: Images, console: Console) -> None:
-    """One line per arm, accuracy of the last epoch."""
-    table = Table(
-        title=f"{images.name}, {images.size}x{images.size} px, {len(images.x_train):,} training images, epoch {len(arms[0].curve)}",
-        box=box.SIMPLE,
-        pad_edge=False,
-        collapse_padding=True,
-    )
+    """Print one line per arm, with the accuracy of the last epoch."""
+    data = f"{images.name}, {images.size}x{images.size} px, {len(images.x_train):,} training images"
+    title = f"{data}, epoch {len(arms[0].curve)}"
+    table = Table(title=title, box=box.SIMPLE, pad_edge=False, collapse_padding=True)
     for column in ("", "input", "last map", "M MACs", "M params", "s", "accuracy"):
         table.add_column(column, justify="right" if column else "left", no_wrap=True)
     for arm in arms:
@@ -188,7 +129,7 @@ def print_table(arms: list[Arm], images: Images, console: Console) -> None:
 
 @torch.no_grad()
 def draw(arms: list[Arm], images: Images, out: Path) -> None:
-    """The accuracy curves, and a row of test images before and after each resizer."""
+    """Draw the accuracy curves, and a row of test images before and after each resizer."""
     resized = [arm for arm in arms if isinstance(arm.model, rn.ResizedModel)]
     figure = plt.figure(figsize=(9, 8), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(2, 1 + len(resized) / 2))
@@ -210,44 +151,29 @@ def draw(arms: list[Arm], images: Images, out: Path) -> None:
 
 
 def computes_in_bf16(device: str) -> bool:
-    """Whether bfloat16 is fast on ``device``, rather than emulated; where torch cannot tell, it is taken not to be."""
+    """Return whether the device has bf16 instructions; a CPU without them is slower in bf16 than in float32."""
     if device.startswith("cuda"):
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return bool(getattr(torch.cpu, "get_capabilities", dict)().get("avx512_bf16"))
 
 
 def parse() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--data", type=Path, help="CIFAR-10 as an .npz or as torchvision's folder (default: scikit-learn's digits)"
+    """Parse and check the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    add = parser.add_argument
+    add("--data", type=Path, help="CIFAR-10 as an .npz or torchvision's folder; the digits if not given")
+    add("--epochs", type=int, default=6, help="of every arm")
+    add("--images", type=int, default=5_000, help="at most so many for training and for test")
+    add("--batch-size", type=int, default=64, help="images per step")
+    add("--lr", type=float, default=0.05, help="peak learning rate")
+    add(
+        "--resizer-lr", type=float, help="peak learning rate of the resizers; else a tenth of --lr for Resizer, or --lr"
     )
-    parser.add_argument("--epochs", type=int, default=6, help="for every arm (default: %(default)s)")
-    parser.add_argument(
-        "--images",
-        type=int,
-        default=5_000,
-        help="at most so many, for training and for the test (default: %(default)s)",
-    )
-    parser.add_argument("--batch-size", type=int, default=64, help="images per step (default: %(default)s)")
-    parser.add_argument("--lr", type=float, default=0.05, help="peak learning rate (default: %(default)s)")
-    parser.add_argument(
-        "--resizer-lr",
-        type=float,
-        help="peak learning rate of the resizers (default: a tenth of --lr for Resizer, --lr for LinearResizer)",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of weights, shuffling and crops (default: %(default)s)")
-    parser.add_argument(
-        "--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--bf16",
-        action=argparse.BooleanOptionalAction,
-        help="bfloat16 autocast (default: from 32 px on, where the device computes in it)",
-    )
-    parser.add_argument(
-        "--out", type=Path, default=Path("demo.png"), help="where the picture goes (default: %(default)s)"
-    )
+    add("--seed", type=int, default=0, help="of weights, shuffling and crops")
+    add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda")
+    bf16 = "bfloat16 autocast; if not given, from 32 px on where the device computes in it"
+    add("--bf16", action=argparse.BooleanOptionalAction, help=bf16)
+    add("--out", type=Path, default=Path("demo.png"), help="where the picture goes")
     options = parser.parse_args()
     for name in ("epochs", "images", "batch_size"):
         if getattr(options, name) < 1:
@@ -263,7 +189,7 @@ def main() -> None:
     """Report, train, compare."""
     options = parse()
     console = Console()
-    images = load(options.data, options.images)
+    images = load(options.data).first(options.images)
     if options.bf16 is None:
         options.bf16 = images.size >= 32 and computes_in_bf16(options.device)
     console.print(str(rn.report(torchvision.models.resnet18(num_classes=10), images.size)), highlight=False)

@@ -18,17 +18,10 @@ from ._tables import Arms
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture of a page; without ``alt`` the page itself includes it, with words of its own.
-
-    Attributes:
-        draw: writes the picture to a file.
-        suffix: of the file's name, after that of the experiment.
-        alt: what is to be seen.
-        caption: below the picture.
-    """
+    """A picture of a page; without ``alt`` the page itself includes it, with words of its own."""
 
     draw: Callable[[Experiment, Arms, Path], None]
-    suffix: str = ""
+    suffix: str = ""  # of the file's name, after that of the experiment
     alt: str = ""
     caption: str = ""
 

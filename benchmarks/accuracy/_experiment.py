@@ -22,49 +22,27 @@ def nothing(model: nn.Module, data: ImageData) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Arm:
-    """One row of an experiment.
-
-    Attributes:
-        make: makes the model.
-        recipe: the fields in which the recipe differs from the experiment's.
-        prepare: makes the data that the model is trained on, if not the images themselves.
-        counted: makes the model whose multiply-accumulates and parameters are counted, if not ``make``.
-        start: the arm whose final weights of the same seed this arm continues from.
-    """
+    """One row of an experiment."""
 
     make: Callable[[], nn.Module]
-    recipe: dict[str, Any] = field(default_factory=dict)
-    prepare: Callable[[ImageData], ImageData] = lambda data: data
-    counted: Callable[[], nn.Module] | None = None
-    start: str | None = None
+    recipe: dict[str, Any] = field(default_factory=dict)  # the fields that differ from the experiment's recipe
+    prepare: Callable[[ImageData], ImageData] = lambda data: data  # makes what the model is trained on
+    counted: Callable[[], nn.Module] | None = None  # makes the model whose cost is counted
+    start: str | None = None  # the arm from whose final weights this one continues
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One version of a question, and the arms that answer it.
-
-    Attributes:
-        question: in a sentence.
-        arms: by name; all get the same epochs, seeds and recipe, except for what they are named for.
-        epochs: unless the command says otherwise.
-        seeds: how many, unless the command says otherwise.
-        reference: the arm that the others are compared with in the table.
-        load: reads the data.
-        watch: what is measured after every epoch, besides the accuracy.
-        finish: what is measured after the last epoch, on a new model with the trained weights.
-        left_out: what this version leaves out, in words.
-        recipe: of all arms; a subclass of ``Recipe`` where ``training`` needs more.
-        training: trains by the recipe.
-    """
+    """One version of a question, and the arms that answer it."""
 
     question: str
-    arms: dict[str, Arm]
-    epochs: int
-    seeds: int = 3
-    reference: str | None = None
+    arms: dict[str, Arm]  # they differ only in what they are named for
+    epochs: int  # unless the command says otherwise
+    seeds: int = 3  # how many, unless the command says otherwise
+    reference: str | None = None  # the arm that the table compares the others with
     load: Callable[[Path], ImageData] = load_cifar10
-    watch: Measure = nothing
-    finish: Measure = nothing
-    left_out: str = ""
-    recipe: Recipe = field(default_factory=Recipe)
+    watch: Measure = nothing  # measures after every epoch, besides the accuracy
+    finish: Measure = nothing  # measures at the end, on a new model with the trained weights
+    left_out: str = ""  # what this version leaves out, in words
+    recipe: Recipe = field(default_factory=Recipe)  # a subclass if ``training`` needs more
     training: type[Training] = Training

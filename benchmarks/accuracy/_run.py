@@ -31,33 +31,19 @@ _FEWEST_STEPS = 8  # a one-cycle schedule needs two parts
 
 @dataclass(frozen=True)
 class Session:
-    """What the runs of one command share.
-
-    Attributes:
-        experiment: the version that is run.
-        labels: of every record: its experiment, version and command.
-        epochs: of every run.
-        data: on the device.
-        fingerprint: of the data.
-        device: where the networks are trained.
-        precision: "bf16" or "float32".
-        results: folder of the records.
-        checkpoints: folder of the interrupted runs.
-        progress: shows how far the runs are.
-        deadline: of ``time.monotonic()``, before which the last epoch has to end.
-    """
+    """What the runs of one command share."""
 
     experiment: Experiment
-    labels: dict[str, str]
+    labels: dict[str, str]  # of every record: experiment, version and command
     epochs: int
-    data: ImageData
-    fingerprint: dict[str, int | str]
+    data: ImageData  # on the device
+    fingerprint: dict[str, int | str]  # of the data
     device: torch.device
-    precision: str
+    precision: str  # "bf16" or "float32"
     results: Path
     checkpoints: Path
     progress: Progress
-    deadline: float = math.inf
+    deadline: float = math.inf  # of time.monotonic(), before which the last epoch has to end
 
     def say(self, line: str) -> None:
         """Print a line above the progress bar."""

@@ -39,30 +39,18 @@ class Setting:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to do a setting's work.
-
-    Attributes:
-        who: its name.
-        call: what is timed.
-        mode: "eager", "compiled" or the like.
-        layout: of the images in memory.
-        peer: whether it is another library's.
-        baseline: whether people usually run this; speeds are given against the fastest of these, too.
-        answer: gives what has to be equal, the result of ``call`` by default.
-        group: only candidates of the same group have to be equal.
-        margin: pixels at the border that are not compared.
-    """
+    """One way to do a setting's work."""
 
     who: str
-    call: Callable[[], object]
+    call: Callable[[], object]  # is timed
     _: KW_ONLY
     mode: str = "eager"
-    layout: str = "contiguous"
-    peer: bool = False
-    baseline: bool = False
-    answer: Callable[[], Tensor] | None = None
-    group: str = ""
-    margin: int = 0
+    layout: str = "contiguous"  # of the images in memory
+    peer: bool = False  # another library's
+    baseline: bool = False  # what people usually run; speeds are also given against the fastest of these
+    answer: Callable[[], Tensor] | None = None  # gives what has to be equal, if not ``call``
+    group: str = ""  # only candidates of the same group have to be equal
+    margin: int = 0  # pixels at the border that are not compared
 
     def row(self, setting: Setting) -> Row:
         """Return the fields that name the candidate."""
@@ -72,21 +60,13 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The candidates of a setting.
-
-    Attributes:
-        candidates: ours and the peers.
-        tolerance: how far results may differ, as ``difference`` measures it.
-        work: what the task needs, for the floor.
-        memory: whether the peak memory is measured.
-        threads: of torch; None for all.
-    """
+    """The candidates of a setting."""
 
     candidates: Sequence[Candidate]
-    tolerance: float
-    work: Work | None = None
-    memory: bool = True
-    threads: int | None = None
+    tolerance: float  # how far results may differ, as ``difference`` measures it
+    work: Work | None = None  # for the floor
+    memory: bool = True  # whether the peak memory is measured
+    threads: int | None = None  # of torch; None for all
 
 
 Jobs = dict[Setting, Callable[[], Comparison]]

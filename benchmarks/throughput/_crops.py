@@ -29,22 +29,13 @@ _KORNIA_MARGIN = 2
 
 @dataclass(frozen=True)
 class Crops:
-    """Images, and the crops that are made of them.
+    """Images, and the crops that are made of them."""
 
-    Attributes:
-        images: (B, 3, H, W), uint8, on the device.
-        boxes: (B, 4): top, left, height, width; on the CPU.
-        flip: (B,), bool; on the CPU.
-        target: side of the results in pixels.
-        dtype: of the results.
-        antialias: low-pass before shrinking.
-    """
-
-    images: Tensor
-    boxes: Tensor
-    flip: Tensor
-    target: int
-    dtype: torch.dtype
+    images: Tensor  # (B, 3, H, W), uint8, on the device
+    boxes: Tensor  # (B, 4): top, left, height, width; on the CPU
+    flip: Tensor  # (B,), bool; on the CPU
+    target: int  # side of the results in pixels
+    dtype: torch.dtype  # of the results
     antialias: bool
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 
 import torch
@@ -33,47 +32,26 @@ def _timm_resnet18() -> nn.Module:
     return timm.create_model("resnet18", num_classes=10)
 
 
-@dataclass(frozen=True)
-class Network:
-    """One network as several libraries make it.
-
-    Attributes:
-        ours: makes ours.
-        peers: make the others.
-        cpu_batch: images on a CPU.
-        optional: the packages of peers that may be missing.
-    """
-
-    ours: Callable[[], nn.Module]
-    peers: dict[str, Callable[[], nn.Module]]
-    cpu_batch: int
-    optional: dict[str, str] = field(default_factory=dict)
-
-
-NETWORKS = {
-    "resnet18, small stem": Network(
-        ours=lambda: rn.create_model("resnet18"),
-        peers={
-            "torchvision, stem swapped": lambda: _swapped(torchvision.models.resnet18(num_classes=10)),
-            "timm, stem swapped": lambda: _swapped(_timm_resnet18()),
-            "by hand": HandWrittenResNet18,
-        },
-        cpu_batch=32,
-        optional={"timm, stem swapped": "timm"},
-    ),
-    "wrn_28_10": Network(
-        ours=lambda: rn.create_model("wrn_28_10"),
-        peers={"by hand": lambda: HandWrittenWideResNet(28, 10)},
-        cpu_batch=4,
-    ),
+# Each network as several libraries make it; ours is the last.
+NETWORKS: dict[str, dict[str, Callable[[], nn.Module]]] = {
+    "resnet18, small stem": {
+        "torchvision, stem swapped": lambda: _swapped(torchvision.models.resnet18(num_classes=10)),
+        "timm, stem swapped": lambda: _swapped(_timm_resnet18()),
+        "by hand": HandWrittenResNet18,
+        "ours": lambda: rn.create_model("resnet18"),
+    },
+    "wrn_28_10": {
+        "by hand": lambda: HandWrittenWideResNet(28, 10),
+        "ours": lambda: rn.create_model("wrn_28_10"),
+    },
 }
+_CPU_BATCHES = {"resnet18, small stem": 32, "wrn_28_10": 4}
 
 
-def with_same_weights(network: Network) -> dict[str, nn.Module]:
-    """Make the peers that are installed, and ours, with the same weights."""
-    missing = {who for who, package in network.optional.items() if not installed(package)}
-    models = {who: make() for who, make in network.peers.items() if who not in missing}
-    models["ours"] = network.ours()
+def with_same_weights(case: str) -> dict[str, nn.Module]:
+    """Make a network of every library that is installed, with the same weights."""
+    makers = NETWORKS[case].items()
+    models = {who: make() for who, make in makers if not who.startswith("timm") or installed("timm")}
     first, *others = (_called_layers(model) for model in models.values())
     for layers in others:
         for source, target in zip(first, layers, strict=True):
@@ -98,7 +76,7 @@ def networks(device: torch.device, setting: Setting, *, train: bool, with_compil
     torch.manual_seed(0)
     dtype = DTYPES[setting.dtype]
     place = {"device": device, "dtype": dtype, "memory_format": torch.channels_last}
-    models = {who: model.to(**place).train(train) for who, model in with_same_weights(NETWORKS[setting.case]).items()}
+    models = {who: model.to(**place).train(train) for who, model in with_same_weights(setting.case).items()}
     images = torch.rand(setting.batch, 3, 32, 32).to(**place)
     work = (training_work if train else inference_work)(next(iter(models.values())), images)
     candidates = []
@@ -115,8 +93,8 @@ def networks(device: torch.device, setting: Setting, *, train: bool, with_compil
 def jobs(device: torch.device, *, quick: bool) -> Jobs:
     """The quick suite has eager mode only, and bf16 only where the device computes in it."""
     dtypes, found = dtypes_of(device)[:2], {}
-    for case, network in NETWORKS.items():
-        batch = _CUDA_BATCH if device.type == "cuda" else network.cpu_batch
+    for case in NETWORKS:
+        batch = _CUDA_BATCH if device.type == "cuda" else _CPU_BATCHES[case]
         for dtype in dtypes[-1:] if quick else dtypes:
             for train in (False, True):
                 setting = Setting("training step" if train else "inference", case, dtype, batch)

@@ -21,13 +21,11 @@ _ROUNDS = 5
 class Work:
     """What a task needs in any implementation.
 
-    Attributes:
-        flops: of convolutions and matrix products, two per multiply-accumulate; other arithmetic is not counted.
-        least_bytes: inputs and parameters read once and results written once; what lies between could stay on the chip.
+    What lies between inputs and results could stay on the chip, and arithmetic other than products is not counted.
     """
 
-    flops: int
-    least_bytes: int
+    flops: int  # of convolutions and matrix products, two per multiply-accumulate
+    least_bytes: int  # inputs and parameters read once, results written once
 
 
 def inference_work(model: nn.Module, images: Tensor) -> Work:

@@ -1,6 +1,6 @@
-"""Several processes by Accelerate: torchrun --standalone --nproc-per-node 2 accelerate_ddp.py.
+"""Train in several processes with Accelerate: torchrun --standalone --nproc-per-node 2 accelerate_ddp.py.
 
-On one process, ``python accelerate_ddp.py``, it does the same without DDP.
+``python accelerate_ddp.py`` does the same in one process without DDP.
 """
 
 from __future__ import annotations
@@ -17,18 +17,17 @@ import resizenet as rn
 
 
 def digits(size: int, limit: int) -> TensorDataset:
-    """In place of your own images: scikit-learn's digits, upscaled, (N, 3, size, size) in [0, 1], and labels (N,)."""
+    """Scikit-learn's digits in place of your own images: upscaled, (N, 3, size, size) in [0, 1], and labels (N,)."""
     data = load_digits()
     images = torch.from_numpy(data.images[:limit]).float()[:, None].expand(-1, 3, -1, -1) / 16
     return TensorDataset(rn.functional.resize(images, size), torch.from_numpy(data.target[:limit]))
 
 
 def main(*, epochs: int = 4, limit: int = 2_000) -> tuple[nn.Module, list[float]]:
-    """Train; the model without its DDP wrapper, and the loss of every epoch, the mean over the processes."""
+    """Train. Return the model without its DDP wrapper and the loss of every epoch, averaged over the processes."""
     set_seed(0)
-    accelerator = Accelerator(
-        cpu=not torch.cuda.is_available()
-    )  # without a GPU and without this, every process would train alone
+    # Without a GPU and without cpu=True, every process would train alone.
+    accelerator = Accelerator(cpu=not torch.cuda.is_available())
     model = rn.LinearResizer(16).wrap(rn.create_model("resnet20", num_classes=10))
     groups = model.parameter_groups(0.05, weight_decay=5e-4)  # before prepare: DDP's wrapper has no parameter_groups
     optimizer = torch.optim.SGD(groups, momentum=0.9, nesterov=True)

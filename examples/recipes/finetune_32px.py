@@ -18,7 +18,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # those of the pretrai
 
 
 class Digits(Dataset):
-    """In place of your own images: scikit-learn's digits, upscaled to (3, 32, 32), in [0, 1], with a transform."""
+    """Scikit-learn's digits in place of your own images: upscaled to (3, 32, 32), in [0, 1], with a transform."""
 
     def __init__(self, transform: Callable[[Tensor], Tensor], part: slice) -> None:
         data = load_digits()
@@ -34,7 +34,7 @@ class Digits(Dataset):
 
 
 def main(pretrained: nn.Module, *, epochs: int = 3, limit: int = 1_400) -> tuple[nn.Module, list[tuple[float, float]]]:
-    """Adapt, recalibrate, fine-tune; the model, and of every epoch the mean loss and the accuracy in % on held-out digits."""
+    """Adapt, recalibrate, fine-tune. Return the model, and the loss and test accuracy in % of every epoch."""
     policy = rn.transforms.NativePolicy(32, padding=4)
     normalize = v2.Normalize(MEAN, STD)
     train = DataLoader(
@@ -42,9 +42,8 @@ def main(pretrained: nn.Module, *, epochs: int = 3, limit: int = 1_400) -> tuple
     )
     test = DataLoader(Digits(v2.Compose([policy.eval(), normalize]), slice(-300, None)), batch_size=100)
 
-    model = rn.adapt(
-        pretrained, 32, num_classes=10
-    )  # a 3x3 stem without pool, cut from the old one, and a new classifier
+    # A 3x3 stem without pool, cut from the old one, and a new classifier.
+    model = rn.adapt(pretrained, 32, num_classes=10)
     rn.adapt_to_resolution(model, train)  # BatchNorm's statistics are those of the small images from the first step on
     new = list(model.fc.parameters())
     kept = [parameter for name, parameter in model.named_parameters() if not name.startswith("fc.")]

@@ -16,7 +16,7 @@ import resizenet as rn
 
 
 class Digits(Dataset):
-    """In place of your own images: scikit-learn's digits, upscaled, (3, size, size) in [0, 1], with a transform."""
+    """Scikit-learn's digits in place of your own images: upscaled, (3, size, size) in [0, 1], with a transform."""
 
     def __init__(self, size: int, transform: Callable[[Tensor], Tensor], part: slice) -> None:
         data = load_digits()
@@ -28,24 +28,23 @@ class Digits(Dataset):
         return len(self.images)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        return {
-            "x": self.transform(self.images[index]),
-            "labels": self.labels[index],
-        }  # the wrapped model takes its images as "x"
+        # The wrapped model takes its images as "x".
+        return {"x": self.transform(self.images[index]), "labels": self.labels[index]}
 
 
 def accuracy(found: EvalPrediction) -> dict[str, float]:
-    """Of the most probable class, from 0 to 1."""
+    """Return the accuracy of the most probable class, from 0 to 1."""
     return {"accuracy": float((found.predictions.argmax(-1) == found.label_ids).mean())}
 
 
 def main(*, epochs: int = 5, limit: int = 1_400) -> dict[str, float]:
-    """Train on images of 64 px in front of a model for 32 px; the metrics on held-out digits."""
+    """Train on images of 64 px in front of a model for 32 px. Return the metrics on held-out digits."""
     config = ResNetConfig(
         embedding_size=16, hidden_sizes=[16, 32, 64, 128], depths=[1, 1, 1, 1], layer_type="basic", num_labels=10
     )
     backbone = ResNetForImageClassification(config)  # or .from_pretrained(...)
     model = rn.LinearResizer(32).wrap(backbone)
+    optimizer = torch.optim.AdamW(model.parameter_groups(3e-3, resizer_lr=1e-3, weight_decay=0.01))
     policy = rn.transforms.NativePolicy(64, padding=4)
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
@@ -65,10 +64,7 @@ def main(*, epochs: int = 5, limit: int = 1_400) -> dict[str, float]:
             train_dataset=Digits(64, policy.train(), slice(limit)),
             eval_dataset=Digits(64, policy.eval(), slice(-300, None)),
             compute_metrics=accuracy,
-            optimizers=(
-                torch.optim.AdamW(model.parameter_groups(3e-3, resizer_lr=1e-3, weight_decay=0.01)),
-                None,
-            ),  # None: their schedule
+            optimizers=(optimizer, None),  # None is the Trainer's own schedule
         )
         trainer.train()
         return trainer.evaluate()

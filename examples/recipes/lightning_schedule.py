@@ -1,4 +1,4 @@
-"""Progressive resizing in Lightning: a callback resizes every batch, on its device, to the size that the schedule asks for."""
+"""Progressive resizing in Lightning: a callback resizes every batch on its device to the size of the schedule."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import resizenet as rn
 
 
 class ProgressiveResize(lightning.Callback):
-    """Resizes the training batches, lists [images, labels, ...] as default_collate makes them; evaluation stays at full size."""
+    """Resizes the training batches, lists [images, labels, ...] as default_collate makes them."""
 
     def __init__(self, schedule: rn.transforms.ResolutionSchedule) -> None:
         self.schedule = schedule
@@ -24,12 +24,12 @@ class ProgressiveResize(lightning.Callback):
     def on_train_batch_start(
         self, trainer: lightning.Trainer, module: lightning.LightningModule, batch: list[Any], batch_idx: int
     ) -> None:
-        """Progress is counted in optimizer steps, so that it survives a restart from a checkpoint."""
+        """Count progress in optimizer steps, so that it survives a restart from a checkpoint."""
         batch[0] = self.resize(batch[0], self.schedule(trainer.global_step / trainer.estimated_stepping_batches))
 
 
 class Classifier(lightning.LightningModule):
-    """A small ResNet, which takes images of any size."""
+    """A small ResNet that takes images of any size."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Classifier(lightning.LightningModule):
         self.sizes: list[int] = []
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
-        """Cross-entropy; keeps the loss and the height of the images for a look afterwards."""
+        """Return the cross entropy, and keep the loss and the height of the images."""
         images, labels = batch
         loss = F.cross_entropy(self.model(images), labels)
         self.losses.append(loss.item())
@@ -46,7 +46,7 @@ class Classifier(lightning.LightningModule):
         return loss
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """SGD with one cycle of the learning rate."""
+        """Return SGD with one cycle of the learning rate."""
         optimizer = torch.optim.SGD(self.parameters(), lr=0.05, momentum=0.9, nesterov=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, 0.05, total_steps=int(self.trainer.estimated_stepping_batches)
@@ -55,14 +55,14 @@ class Classifier(lightning.LightningModule):
 
 
 def digits(size: int, limit: int) -> TensorDataset:
-    """In place of your own images: scikit-learn's digits, upscaled, (N, 3, size, size) in [0, 1], and labels (N,)."""
+    """Scikit-learn's digits in place of your own images: upscaled, (N, 3, size, size) in [0, 1], and labels (N,)."""
     data = load_digits()
     images = torch.from_numpy(data.images[:limit]).float()[:, None].expand(-1, 3, -1, -1) / 16
     return TensorDataset(rn.functional.resize(images, size), torch.from_numpy(data.target[:limit]))
 
 
 def main(*, epochs: int = 4, limit: int = 2_000) -> Classifier:
-    """Train from 8 px to 24 px, which is reached after three quarters of the steps."""
+    """Train from 8 px to 24 px, which the schedule reaches after three quarters of the steps."""
     schedule = rn.transforms.ResolutionSchedule.linear(8, 24, until=0.75, multiple=8)
     loader = DataLoader(digits(24, limit), batch_size=32, shuffle=True, drop_last=True)
     classifier = Classifier()

@@ -13,7 +13,7 @@ import resizenet as rn
 
 
 def export(model: rn.ResizedModel, file: Path) -> None:
-    """Write the fused model; the height and the width may be one to two times those that the resizer makes."""
+    """Write the fused model. Height and width may be one to two times those that the resizer makes."""
     height, width = model.resizer.size
     sizes = {
         0: Dim("batch", max=1024),
@@ -25,7 +25,7 @@ def export(model: rn.ResizedModel, file: Path) -> None:
 
 
 def difference(model: nn.Module, file: Path, shape: tuple[int, ...]) -> float:
-    """The largest difference between the logits of PyTorch and of ONNX Runtime on random images."""
+    """Return the largest difference between the logits of PyTorch and ONNX Runtime on random images."""
     images = torch.rand(shape)
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {session.get_inputs()[0].name: images.numpy()})

@@ -11,14 +11,14 @@ import resizenet as rn
 
 
 def digits(size: int, limit: int) -> TensorDataset:
-    """In place of your own images: scikit-learn's digits, upscaled, (N, 3, size, size) in [0, 1], and labels (N,)."""
+    """Scikit-learn's digits in place of your own images: upscaled, (N, 3, size, size) in [0, 1], and labels (N,)."""
     data = load_digits()
     images = torch.from_numpy(data.images[:limit]).float()[:, None].expand(-1, 3, -1, -1) / 16
     return TensorDataset(rn.functional.resize(images, size), torch.from_numpy(data.target[:limit]))
 
 
 def main(*, epochs: int = 4, limit: int = 2_000) -> list[float]:
-    """Train a resizer from 32 to 16 px together with the model behind it; the mean loss of every epoch."""
+    """Train a resizer from 32 to 16 px together with the model behind it. Return the mean loss of every epoch."""
     loader = DataLoader(digits(32, limit), batch_size=32, shuffle=True, drop_last=True)
     model = rn.LinearResizer(16).wrap(rn.create_model("resnet20", num_classes=10))
     groups = model.parameter_groups(0.05, resizer_lr=0.01, weight_decay=5e-4)  # biases and norms are not decayed

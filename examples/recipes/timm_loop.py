@@ -1,4 +1,4 @@
-"""A timm model in timm's way of training: adapted to small images, with a policy for training and evaluation."""
+"""A timm model in timm's training loop: adapted to small images, with a policy for training and evaluation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import resizenet as rn
 
 
 class Digits(Dataset):
-    """In place of your own images: scikit-learn's digits, upscaled, (3, size, size) in [0, 1], with a transform."""
+    """Scikit-learn's digits in place of your own images: upscaled, (3, size, size) in [0, 1], with a transform."""
 
     def __init__(self, size: int, transform: Callable[[Tensor], Tensor], part: slice) -> None:
         data = load_digits()
@@ -34,11 +34,10 @@ class Digits(Dataset):
 
 
 def main(*, epochs: int = 5, limit: int = 1_200, model: nn.Module | None = None) -> list[tuple[float, float]]:
-    """Train at 32 px on images of 24 px; of every epoch the mean loss, and the top-1 accuracy in % on held-out digits."""
+    """Train at 32 px on images of 24 px. Return the mean loss and the top-1 test accuracy in % of every epoch."""
     if model is None:
-        model = timm.create_model(
-            "resnet10t", channels=(32, 64, 128, 256), num_classes=10
-        )  # or any, pretrained=True: adapt keeps the weights
+        # Any other model works, too; with pretrained=True adapt keeps the weights.
+        model = timm.create_model("resnet10t", channels=(32, 64, 128, 256), num_classes=10)
     model = rn.adapt(model, 32)
     policy = rn.transforms.UpscalePolicy(32)
     print(policy.describe())

@@ -155,7 +155,7 @@ def test_the_resnet18_of_every_library(rows_of: Callable[..., list[Row]], *, tra
 
 
 def test_the_networks_written_by_hand_are_those_of_the_papers() -> None:
-    makers = (HandWrittenResNet18, _models.NETWORKS["wrn_28_10"].peers["by hand"])
+    makers = (HandWrittenResNet18, _models.NETWORKS["wrn_28_10"]["by hand"])
     assert [sum(p.numel() for p in make().parameters()) for make in makers] == [11_173_962, 36_479_194]
 
 
@@ -234,7 +234,7 @@ def test_peers_that_are_not_installed_are_left_out_and_named(
     monkeypatch.setattr(_compare, "find_spec", lambda package: None)
     found = _crops.cropping(CPU, 3, 32, 28, "float32", antialias=False).candidates
     assert [candidate.who for candidate in found][2:] == ["crop_resize"]
-    assert "timm, stem swapped" not in _models.with_same_weights(_models.NETWORKS["resnet18, small stem"])
+    assert "timm, stem swapped" not in _models.with_same_weights("resnet18, small stem")
     said = capsys.readouterr().out
     assert "kornia is not installed: its rows are left out" in said
     assert "timm is not installed: its rows are left out" in said

@@ -1,6 +1,6 @@
-"""The demo answers its question, and says in one line what is wrong with what it was given."""
+"""The demo compares all arms, and says in one line what is wrong with what it was given."""
 
-import importlib.util
+import importlib
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-DEMO = Path(__file__).parents[2] / "examples" / "demo.py"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 ARMS = (
     "resnet18 as it is",
     "resnet18 adapted",
@@ -20,13 +20,10 @@ ARMS = (
 )
 
 
-@pytest.fixture(scope="module")
-def demo() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("demo", DEMO)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["demo"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def demo(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(EXAMPLES)  # as Python does for a script
+    return importlib.import_module("demo")
 
 
 def run(demo: ModuleType, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
@@ -55,7 +52,7 @@ def test_cifar10_is_read_from_a_file_of_arrays(demo: ModuleType, tmp_path: Path)
         "y_test": np.arange(5),
     }
     np.savez(tmp_path / "cifar10.npz", **arrays)
-    images = demo.load(tmp_path / "cifar10.npz", 6)
+    images = demo.load(tmp_path / "cifar10.npz").first(6)
     assert images.x_train.shape == (6, 3, 32, 32)
     assert images.x_train[2, 1, 3, 4] == np.float32(arrays["x_train"][2, 3, 4, 1]) / np.float32(255)
     assert images.y_test.tolist() == [0, 1, 2, 3, 4]
@@ -73,7 +70,7 @@ def test_a_path_that_is_no_data_set_gets_one_line(
     with pytest.raises(
         SystemExit, match=r"demo: cannot read CIFAR-10 from .*cifar10\.npz: .*; expected an \.npz or the folder"
     ) as caught:
-        demo.load(path, 10)
+        demo.load(path)
     assert "\n" not in str(caught.value)
 
 

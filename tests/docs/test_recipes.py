@@ -1,4 +1,4 @@
-"""The recipes do what they are copied for: each runs on a few digits, and something that it promises is looked at."""
+"""Each recipe runs on a few digits and does what it promises."""
 
 import copy
 import importlib.util
