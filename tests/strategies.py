@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
 from resizenet.transforms import ResolutionSchedule
 
@@ -320,3 +320,15 @@ def croppings(draw: st.DrawFn, interpolations: st.SearchStrategy[str] = linear_i
         boxes.append((*starts, *lengths_of_box))
     flip = draw(st.lists(st.booleans(), min_size=len(boxes), max_size=len(boxes)))
     return Cropping(before, boxes, flip, draw(sizes), draw(interpolations), draw(antialiases))
+
+
+@st.composite
+def convolution_stacks(draw: st.DrawFn) -> list[nn.Conv2d]:
+    """One to four convolutions with odd kernels that keep ceil(n / stride) positions, on three channels."""
+    layers, channels = [], 3
+    for _ in range(draw(st.integers(1, 4))):
+        kernel, dilation = draw(st.sampled_from([1, 3, 5, 7])), draw(st.sampled_from([1, 1, 2, 12]))
+        shape = channels, draw(st.integers(1, 5)), kernel
+        layers.append(nn.Conv2d(*shape, draw(st.integers(1, 3)), dilation * (kernel // 2), dilation))
+        channels = shape[1]
+    return layers

@@ -1,13 +1,17 @@
 """Test what a report warns of."""
 
 import contextlib
+import re
+from collections.abc import Callable
 
 import pytest
 import torch
 import torchvision
-from torch import nn
+from hypothesis import given
+from torch import Tensor, nn
 
 import resizenet as rn
+from strategies import convolution_stacks, sizes
 
 TV = torchvision.models
 
@@ -28,8 +32,9 @@ def test_resnet18_at_32_px() -> None:
     )
     assert rn.report(model, 32).warnings == (
         f"layer3: 2x2 map, where a 3x3 kernel never has more than 4 of 9 taps inside; {third} of the parameters",
-        "layer4: 1x1 map, where a 3x3 kernel uses 1 of 9 taps and the others only ever meet padding; "
-        f"{fourth} of the parameters",
+        f"layer4: 1x1 map, where a 3x3 kernel never has more than 1 of 9 taps inside; {fourth} of the parameters",
+        "layer4.0.conv1 and 3 more: a 3x3 kernel uses 1 of 9 taps and the others only ever meet padding; "
+        f"{100 * (256 * 5 + 3 * 512 * 8) * 512 / 11_181_642:.0f} % of the parameters are idle",
         "from layer1.1.conv1 on, the receptive field (35 px) exceeds the image",
         "layer4.0.bn1 and 4 more: 1 value per channel and image, so BatchNorm raises in training when the last batch "
         "is 1 image; drop_last=True avoids it",
@@ -52,18 +57,71 @@ def test_a_last_batch_of_one_image_raises_if_the_report_says_so(side: int, raise
 
 def test_stages_with_the_same_map_share_a_warning() -> None:
     first = rn.report(on_meta("efficientnet_b0"), 32).warnings[:2]
-    assert [text.partition(",")[0] for text in first] == [
-        "features.4 to features.5: 2x2 map",
-        "features.6 to features.8: 1x1 map",
+    assert [text.partition(";")[0] for text in first] == [
+        "features.4 to features.5: 2x2 map, where a 5x5 kernel never has more than 4 of 25 taps inside",
+        "features.6 to features.8: 1x1 map, where a 5x5 kernel never has more than 1 of 25 taps inside",
     ]
-    assert "a 5x5 kernel uses 9 of 25 taps" in first[0]
-    assert "a 5x5 kernel uses 1 of 25 taps" in first[1]
 
 
 def test_large_kernels_have_idle_taps_on_larger_maps() -> None:
     (text,) = warnings_with("25 of 49", on_meta("convnext_tiny"), 96)
-    assert text.startswith("features.6 to features.7: 3x3 map")
+    assert text.startswith("features.7.0.block.0 and 2 more: a 7x7 kernel uses")
     assert warnings_with("taps", on_meta("convnext_tiny"), 128) == []
+
+
+DEPTHWISE = "features.14.conv.1.0 and 3 more", "1 %"
+DILATED = "classifier.0.convs.1.0 and 2 more", "32 %"
+
+
+@pytest.mark.parametrize(
+    ("build", "side", "expected"),
+    [
+        (TV.mobilenet_v2, 32, DEPTHWISE),
+        (lambda: TV.segmentation.deeplabv3_resnet50(weights_backbone=None), 64, DILATED),
+    ],
+    ids=["depthwise", "dilated"],
+)
+def test_idle_weights_are_counted_in_the_named_layers_only(
+    build: Callable[[], nn.Module], side: int, expected: tuple[str, str]
+) -> None:
+    names, share = expected
+    with torch.device("meta"):
+        model = build()
+    assert warnings_with("only ever meet padding", model, side) == [
+        f"{names}: a 3x3 kernel uses 1 of 9 taps and the others only ever meet padding; "
+        f"{share} of the parameters are idle"
+    ]
+
+
+def idle_weights(convolution: nn.Conv2d, x: Tensor) -> int:
+    """Count the weights that no position of the map reaches: for an image of ones their gradient is zero."""
+    (counts,) = torch.autograd.grad(convolution(torch.ones_like(x)).sum(), convolution.weight)
+    return int((counts == 0).sum())
+
+
+@given(stack=convolution_stacks(), size=sizes)
+def test_shares_of_parameters_are_those_of_the_named_layers(stack: list[nn.Conv2d], size: tuple[int, int]) -> None:
+    model, x, idle = nn.Sequential(*stack), torch.rand(1, 3, *size), {}
+    for name, convolution in model.named_children():
+        idle[name] = idle_weights(convolution, x)
+        x = convolution(x)
+    params = sum(p.numel() for p in model.parameters())
+    found = rn.report(model, size)
+    with_idle = [name for name, weights in idle.items() if weights]
+    texts = [text for text in found.warnings if "only ever meet padding" in text]
+    assert len(texts) == bool(with_idle)
+    for text in texts:
+        more = f" and {len(with_idle) - 1} more" if with_idle[1:] else ""
+        assert text.startswith(f"{with_idle[0]}{more}: ")
+        assert int(re.search(r"(\d+) % of the parameters are idle$", text)[1]) == pytest.approx(
+            100 * sum(idle.values()) / params, abs=1
+        )
+    for text in found.warnings:
+        if " map" in text and text.endswith(" % of the parameters"):
+            first, _, last = text.partition(":")[0].partition(" to ")
+            named = [model[i] for i in range(int(first), int(last or first) + 1)]
+            share = 100 * sum(p.numel() for layer in named for p in layer.parameters()) / params
+            assert int(re.search(r"(\d+) % of the parameters$", text)[1]) == pytest.approx(share, abs=1)
 
 
 @pytest.mark.parametrize(("side", "warned"), [(10, True), (11, False)])
