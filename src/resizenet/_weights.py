@@ -1,4 +1,4 @@
-"""Reading somebody's saved weights, and saying exactly why they do not fit before anything is changed."""
+"""Reads saved weights and checks that they fit, with every fault named, before anything is changed."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _PREFIXES = re.compile(r"^(?:module\.|_orig_mod\.)+")  # of DistributedDataParal
 
 
 def read_weights(source: Source, *, operation: str) -> dict[str, Tensor]:
-    """The tensors by name: a file is read with ``weights_only=True``; wrapping dicts and prefixes of the names are taken off.
+    """The tensors by name. A file is read with ``weights_only=True``; wrapping dicts and prefixes of names are removed.
 
     Raises:
-        CheckpointError: no checkpoint, or not one of tensors.
+        CheckpointError: not a checkpoint of tensors by name.
         FileNotFoundError: no such file.
     """
     state = source if isinstance(source, Mapping) else _read(source, operation)
@@ -42,15 +42,9 @@ def _read(source: str | os.PathLike[str], operation: str) -> Any:
         return torch.load(source, map_location="cpu", weights_only=True)
     except (FileNotFoundError, IsADirectoryError, PermissionError):
         raise
-    except (
-        pickle.UnpicklingError,
-        RuntimeError,
-        EOFError,
-        OSError,
-    ) as error:  # OSError: an archive cut off near its end
-        raise CheckpointError(
-            f"{operation}: {os.fspath(source)} cannot be read with weights_only=True: {error}"
-        ) from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:  # OSError: an archive without its end
+        message = f"{operation}: {os.fspath(source)} cannot be read with weights_only=True: {error}"
+        raise CheckpointError(message) from error
 
 
 def _kinds(state: Any) -> str:
@@ -60,7 +54,7 @@ def _kinds(state: Any) -> str:
 
 
 def check_weights(found: Mapping[str, Tensor], target: Mapping[str, Tensor], *, operation: str, model: str) -> None:
-    """Raise CheckpointError, with every key at fault, unless ``found`` fits ``target``: the same keys and shapes, finite numbers.
+    """Raise CheckpointError, with every key at fault, unless ``found`` fits ``target`` and is finite.
 
     Only ``num_batches_tracked``, which torch before 0.4.1 did not save, may be missing.
     """
@@ -82,11 +76,5 @@ def check_weights(found: Mapping[str, Tensor], target: Mapping[str, Tensor], *, 
     }
     if any(faults.values()):
         lines = [f"  {kind}: {', '.join(names)}" for kind, names in faults.items() if names]
-        raise CheckpointError(
-            "\n".join(
-                [
-                    f"{operation}: the checkpoint does not fit {model}, which is unchanged (names as in the model)",
-                    *lines,
-                ]
-            )
-        )
+        summary = f"{operation}: the checkpoint does not fit {model}, which is unchanged (names as in the model)"
+        raise CheckpointError("\n".join([summary, *lines]))

@@ -1,19 +1,21 @@
-"""Triton kernels, all optional: triton is imported when a kernel is first used, and everything that they do has a plain PyTorch path."""
+"""Optional Triton kernels, for what plain PyTorch computes too; triton is imported when a kernel is first used."""
 
-from ._agree import agrees, pattern
 from ._crop_resize import launch_crop_resize, why_unsupported_crops
-from ._half_resizer import AVAILABLE, Halving, computing_dtype, objection_to_network
-from ._training import head_and_moments, objection_to_training
+from ._half_resizer import TritonHalfResizer
+from ._head_training import head_and_moments
+from ._moments import merge_moments
+from ._packing import pack_phases
+from ._support import DEFAULT, KERNELS, Kernels, why_unsupported_network, why_unsupported_training
 
 __all__ = [
-    "AVAILABLE",
-    "Halving",
-    "agrees",
-    "computing_dtype",
+    "DEFAULT",
+    "KERNELS",
+    "Kernels",
+    "TritonHalfResizer",
     "head_and_moments",
     "launch_crop_resize",
-    "objection_to_network",
-    "objection_to_training",
-    "pattern",
-    "why_unsupported_crops",
+    "merge_moments",
+    "pack_phases",
+    "why_unsupported_network",
+    "why_unsupported_training",
 ]

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from ._half_resizer import AVAILABLE
+from ._support import AVAILABLE
 
 _DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32)
 _MAX_TAPS = 16  # rows of an image that a program holds in registers

@@ -1,4 +1,4 @@
-"""Image-to-image modules that go in front of a model; all share ``forward(x, size=None)``, ``wrap(model)`` and ``fuse()``."""
+"""Image-to-image modules in front of a model; all have ``forward(x, size=None)``, ``wrap(model)`` and ``fuse()``."""
 
 from ._fixed import FixedResizer
 from ._fused import FusedResizer

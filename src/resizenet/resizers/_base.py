@@ -17,7 +17,9 @@ from ._wrap import ResizedModel
 class BaseResizer(nn.Module):
     """(B, C, H, W) -> (B, C, *size), any H and W at every call. Subclasses implement ``_forward``."""
 
-    lr_divisor = 1  # the learning rate of the model behind it is divided by this, unless told; measured, see docs/measured/resizing.md
+    lr_divisor = (
+        1  # ``parameter_groups`` divides the model's learning rate by this; measured in docs/measured/resizing.md
+    )
 
     def __init__(self, size: Size, *, interpolation: str, antialias: bool) -> None:
         super().__init__()
@@ -34,13 +36,13 @@ class BaseResizer(nn.Module):
             size: (height, width) in pixels, or one int for a square.
 
         Returns:
-            (B, C', height, width), in the dtype and device of ``x``, or under autocast in autocast's dtype; in channels_last where ``x`` or
-            the resizer's weights are, otherwise contiguous.
+            (B, C', height, width), with the dtype and device of ``x``, or under autocast with autocast's dtype; in
+            channels_last if ``x`` or the resizer's weights are, otherwise contiguous.
 
         Raises:
             SizeError: a size that is not positive or not whole.
             ShapeError: not four dimensions, no pixel, or the wrong number of channels.
-            DtypeError: a dtype that the resizer does not take.
+            DtypeError: a dtype that the resizer does not support.
         """
         self._check_input(x)
         return self._forward(x, self.size if size is None else parse_size(size))
@@ -60,7 +62,7 @@ class BaseResizer(nn.Module):
         return ResizedModel(self, model)
 
     def fuse(self) -> BaseResizer:
-        """A copy for inference, in eval mode and without gradients, that computes the same in fewer steps where it can."""
+        """A copy for inference, in eval mode and without gradients, in fewer steps if possible."""
         return copy.deepcopy(self).eval().requires_grad_(False)
 
     def extra_repr(self) -> str:
@@ -70,8 +72,8 @@ class BaseResizer(nn.Module):
 class LearnedResizer(BaseResizer):
     """A resizer with weights: it takes floating point images of ``in_channels`` channels and returns ``out_channels``.
 
-    When the two differ, the fixed resize is followed by a learned 1x1 convolution, which starts with output channel i as a
-    copy of input channel ``i % in_channels``.
+    When the two differ, the fixed resize is followed by a learned 1x1 convolution, which starts with output channel i
+    as a copy of input channel ``i % in_channels``.
     """
 
     def __init__(
@@ -83,32 +85,32 @@ class LearnedResizer(BaseResizer):
         check_positive("out_channels", out_channels)
         self.in_channels = in_channels
         self.out_channels = out_channels
-        self.skip = nn.Identity() if in_channels == out_channels else _channel_copy(in_channels, out_channels)
+        self.skip: nn.Module = (
+            nn.Identity() if in_channels == out_channels else _channel_copy(in_channels, out_channels)
+        )
 
     def _check_input(self, x: Tensor) -> None:
-        name = type(self).__name__
         if x.ndim != 4 or x.shape[1] != self.in_channels or x.shape[2] == 0 or x.shape[3] == 0:
-            raise ShapeError(
-                f"{name}: expected (B, {self.in_channels}, H, W) with at least one pixel, got {tuple(x.shape)}"
-            )
+            expected = f"(B, {self.in_channels}, H, W) with at least one pixel"
+            raise ShapeError(f"{type(self).__name__}: expected {expected}, got {tuple(x.shape)}")
         check_floating(self, x)
+
+    def _skip_matrix(self, like: Tensor) -> Tensor:
+        """(out_channels, in_channels): how the skip mixes the channels, with the dtype and device of ``like``."""
+        if isinstance(self.skip, nn.Conv2d):
+            return self.skip.weight.detach()[:, :, 0, 0]
+        return torch.eye(self.in_channels, dtype=like.dtype, device=like.device)
 
     def _plain(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         skip: Tensor = self.skip(super()._plain(x, size))
         return skip
 
 
-def in_channels_last(weight: Tensor) -> bool:
-    """Whether the filters are in channels_last and not, as 1x1 ones can be, in either memory format."""
-    return weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()
-
-
 def check_floating(module: nn.Module, x: Tensor) -> None:
     """Raise DtypeError unless ``x`` is floating point."""
     if not x.is_floating_point():
-        raise DtypeError(
-            f"{type(module).__name__}: expected a floating point image, got {x.dtype}; scale it first, for example x.float() / 255"
-        )
+        hint = "scale it first, for example x.float() / 255"
+        raise DtypeError(f"{type(module).__name__}: expected a floating point image, got {x.dtype}; {hint}")
 
 
 def _channel_copy(in_channels: int, out_channels: int) -> nn.Conv2d:

@@ -11,7 +11,8 @@ from ._base import BaseResizer
 class FixedResizer(BaseResizer):
     """Resizes to a fixed size; no parameters.
 
-    Convention: pixel centres at half-integers and antialias on, as in ``functional.resize``, which also lists the dtypes.
+    Convention: pixel centers at half-integers and antialias on, as in ``functional.resize``, which also lists the
+    dtypes.
 
     Args:
         size: (height, width) in pixels, or one int for a square.

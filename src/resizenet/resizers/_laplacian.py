@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .._checks import check_choice, check_positive
+from .._checks import check_choice, check_positive, parse_number
 from .._errors import ArgumentError
 from .._sizes import Size
 from ._base import BaseResizer, check_floating
@@ -16,10 +16,9 @@ from ._base import BaseResizer, check_floating
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_PADDING_MODES = ("reflect", "replicate", "zeros")
-_PUBLISHED = {
-    "resnet50": ((1.892, -11.295), (-0.014, 0.003))
-}  # weights and biases, by the backbone that they were trained with
+PaddingMode = Literal["reflect", "replicate", "zeros"]
+# Weights and biases, by the backbone that they were trained with.
+_PUBLISHED = {"resnet50": ((1.892, -11.295), (-0.014, 0.003))}
 
 
 class LaplacianResizer(BaseResizer):
@@ -33,17 +32,18 @@ class LaplacianResizer(BaseResizer):
             net  = net + tanh(weight[k] * resize(blur - x) + bias[k])
             x    = blur
 
-    It starts with weights and biases of zero, that is as the fixed resize. US patent application 2024/0331091 covers the method.
+    Weights and biases start at zero, so it starts as the fixed resize. US patent application 2024/0331091 covers the
+    method.
 
-    Convention: the resizes are those of ``functional.resize``. The published network pads with zeros, which brightens the border;
-    "reflect" keeps a constant image constant.
+    Convention: the resizes are those of ``functional.resize``. The published network pads with zeros, which brightens
+    the border; "reflect" keeps a constant image constant.
 
     Args:
         size: (height, width) in pixels, or one int for a square; each call may ask for another.
         num_layers: L of the paper.
-        kernel_size: of the Gaussian, odd, in pixels.
-        sigma: of the Gaussian, positive, in pixels.
-        padding_mode: of the Gaussian: "reflect", "replicate" or "zeros" (as published).
+        kernel_size: width of the Gaussian, odd, in pixels.
+        sigma: standard deviation of the Gaussian, positive, in pixels.
+        padding_mode: padding for the Gaussian: "reflect", "replicate" or "zeros" (as published).
         interpolation: "nearest-exact", "bilinear" or "bicubic".
         antialias: low-pass before shrinking.
 
@@ -65,7 +65,7 @@ class LaplacianResizer(BaseResizer):
         num_layers: int = 2,
         kernel_size: int = 5,
         sigma: float = 1.0,
-        padding_mode: str = "reflect",
+        padding_mode: PaddingMode = "reflect",
         interpolation: str = "bilinear",
         antialias: bool = True,
     ) -> None:
@@ -74,12 +74,11 @@ class LaplacianResizer(BaseResizer):
         check_positive("kernel_size", kernel_size)
         if kernel_size % 2 == 0:
             raise ArgumentError(f"kernel_size: expected an odd number, got {kernel_size}")
-        if not sigma > 0:
-            raise ArgumentError(f"sigma: expected a positive number, got {sigma!r}")
-        check_choice("padding_mode", padding_mode, _PADDING_MODES)
-        self.padding_mode = padding_mode
+        sigma = parse_number("sigma", sigma, above=0)
+        check_choice("padding_mode", padding_mode, get_args(PaddingMode))
+        self.padding_mode: PaddingMode = padding_mode
         distance = torch.arange(kernel_size, dtype=torch.float64) - kernel_size // 2
-        self.kernel: list[float] = torch.softmax(-(distance**2) / (2 * sigma**2), 0).tolist()  # a normalised Gaussian
+        self.kernel: list[float] = torch.softmax(-(distance**2) / (2 * sigma**2), 0).tolist()  # a normalized Gaussian
         self.weight = nn.Parameter(torch.zeros(num_layers))
         self.bias = nn.Parameter(torch.zeros(num_layers))
 
@@ -133,8 +132,8 @@ class LaplacianResizer(BaseResizer):
         return f"{super().extra_repr()}, kernel_size={len(self.kernel)}, padding_mode={self.padding_mode!r}"
 
 
-def _pad(x: Tensor, dim: int, margin: int, mode: str) -> Tensor:
-    """``margin`` pixels on both ends of one axis; unlike ``F.pad``, reflection also takes a margin that exceeds the image."""
+def _pad(x: Tensor, dim: int, margin: int, mode: PaddingMode) -> Tensor:
+    """Pad both ends of one axis; unlike in ``F.pad``, a reflected margin may exceed the image."""
     if mode == "zeros":
         return F.pad(x, (0, 0, margin, margin) if dim == 2 else (margin, margin))
     last = x.shape[dim] - 1

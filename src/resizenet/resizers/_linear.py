@@ -13,24 +13,28 @@ from .._checks import check_positive
 from .._errors import ArgumentError
 from .._sizes import Size
 from ..functional import resize, resize_matrix
-from ._base import LearnedResizer, in_channels_last
+from ..functional._memory_format import memory_format_of
+from ._base import LearnedResizer
 
 
 class LinearResizer(LearnedResizer):
     """The fixed resize plus a learned strided convolution on a finer resize of the same image.
 
-    ``resize(x, size) + conv(resize(x, oversample * size))``, where the convolution has stride ``oversample`` and starts at
-    zero: at first the output is the fixed resize, later any linear filter of ``kernel_size`` taps at the finer resolution,
-    mixed over channels. At the defaults it has 147 parameters.
+    ``resize(x, size) + conv(resize(x, oversample * size))``, where the convolution has stride ``oversample`` and
+    starts at zero: at first the output is the fixed resize, later any linear filter of ``kernel_size`` taps at the
+    finer resolution, mixed over channels. At the defaults it has 147 parameters.
 
-    Convention: the fixed parts are those of ``functional.resize``; the convolution pads with zeros, centred on the output's pixel.
+    Convention: the fixed parts are those of ``functional.resize``. The convolution pads with zeros and is centered on
+    the output's pixel.
 
     Args:
         size: (height, width) in pixels, or one int for a square.
         in_channels: channels of the image.
-        out_channels: channels of the result, ``in_channels`` unless given; see ``Resizer`` for how the skip then starts.
+        out_channels: channels of the result, ``in_channels`` unless given; see ``Resizer`` for how the skip then
+            starts.
         oversample: how much finer than ``size``, per axis, the convolution sees the image.
-        kernel_size: of the convolution, in pixels of the finer image; ``kernel_size - oversample`` is even and not negative.
+        kernel_size: of the convolution, in pixels of the finer image; ``kernel_size - oversample`` is even and not
+            negative.
         interpolation: "nearest-exact", "bilinear" or "bicubic".
         antialias: low-pass before shrinking.
 
@@ -78,10 +82,10 @@ class LinearResizer(LearnedResizer):
         self.register_buffer("joint_weight", None)
 
     def fuse(self) -> LinearResizer:
-        """A copy for inference that is one strided convolution wherever the input is exactly ``oversample`` times the size.
+        """A copy for inference: one strided convolution for inputs of exactly ``oversample`` times the size.
 
-        Other sizes, "nearest-exact", and "bicubic" without antialias (which repeats the border pixel, as no convolution does) go on
-        as before.
+        Other sizes, "nearest-exact", and "bicubic" without antialias, which repeats the border pixel as no
+        convolution does, are computed as before.
         """
         fused = copy.deepcopy(self).eval().requires_grad_(False)
         if self.interpolation == "bilinear" or (self.interpolation == "bicubic" and self.antialias):
@@ -90,7 +94,7 @@ class LinearResizer(LearnedResizer):
         return fused
 
     def _fixed_taps(self) -> Tensor:
-        """The fixed resize of one axis by ``oversample`` as a filter: the middle row of its matrix, without the zeros."""
+        """The fixed resize of one axis as a filter: the middle row of its matrix, without the zeros."""
         matrix = resize_matrix(
             9 * self.oversample, 9, interpolation=self.interpolation, antialias=self.antialias, dtype=torch.float64
         )
@@ -98,19 +102,12 @@ class LinearResizer(LearnedResizer):
         return row[row != 0].to(self.conv.weight)
 
     def _joint_weight(self, taps: Tensor) -> Tensor:
-        """(2 * out_channels, in_channels, k, k): the fixed resize with its 1x1 skip, then the learned filter, both centred."""
+        """(2 * out_channels, in_channels, k, k): the fixed resize with its 1x1 skip, then the learned filter."""
         learned = self.conv.weight.detach()
-        mix = (
-            torch.eye(self.in_channels).to(learned)
-            if isinstance(self.skip, nn.Identity)
-            else self.skip.weight.detach()[:, :, 0, 0]
-        )
-        fixed = einsum(mix, taps, taps, "o i, h, w -> o i h w")
+        fixed = einsum(self._skip_matrix(learned), taps, taps, "o i, h, w -> o i h w")
         width = max(fixed.shape[-1], learned.shape[-1])
         joint = torch.cat([F.pad(filters, [(width - filters.shape[-1]) // 2] * 4) for filters in (fixed, learned)])
-        return joint.contiguous(
-            memory_format=torch.channels_last if in_channels_last(learned) else torch.contiguous_format
-        )
+        return joint.contiguous(memory_format=memory_format_of(learned))
 
     def _forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         finer = (self.oversample * size[0], self.oversample * size[1])
@@ -120,17 +117,16 @@ class LinearResizer(LearnedResizer):
         return residual + self._plain(x, size)  # in the memory format of the first
 
     def _forward_jointly(self, x: Tensor, size: tuple[int, int], taps: Tensor, joint_weight: Tensor) -> Tensor:
-        """Both filters at once; the fixed one is renormalised where its window leaves the image, as in ``functional.resize``."""
+        """Both filters at once; the fixed one is renormalized at the border, as in ``functional.resize``."""
         margin = (joint_weight.shape[-1] - self.oversample) // 2
         bias: Tensor = self.conv.bias  # type: ignore[assignment]  # bias=True in the constructor
         fixed, learned = F.conv2d(x, joint_weight, stride=self.oversample, padding=margin).chunk(2, 1)
         inside = [_share_inside(taps, length, self.oversample) for length in size]
-        return torch.addcdiv(
-            learned + bias[:, None, None].to(learned.dtype), fixed, (inside[0][:, None] * inside[1]).to(fixed.dtype)
-        )
+        share = (inside[0][:, None] * inside[1]).to(fixed.dtype)
+        return torch.addcdiv(learned + bias[:, None, None].to(learned.dtype), fixed, share)
 
 
 def _share_inside(taps: Tensor, length: int, stride: int) -> Tensor:
-    """(length,): how much of a filter that sums to 1 lies inside the image, at each of its positions."""
+    """(length,): the sum of the taps inside the image at each position, for a filter that sums to 1."""
     ones = taps.new_ones(1, 1, length * stride)
     return F.conv1d(ones, taps[None, None], stride=stride, padding=(len(taps) - stride) // 2)[0, 0]

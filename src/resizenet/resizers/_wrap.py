@@ -1,4 +1,4 @@
-"""A resizer and a model as one module that behaves as the model does."""
+"""A resizer and a model as one module that behaves like the model."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .._weights import Source, check_weights, read_weights
 class ResizedModel(nn.Module):
     """Resizes, then calls the model.
 
-    An attribute that this module lacks is looked up, and set, on the model, as torch.compile's wrapper does: ``.fc``,
-    ``.forward_features`` and ``.default_cfg`` keep working, and ``wrapped.fc = nn.Linear(512, 10)`` replaces the classifier.
-    A method reached in this way is the model's own and takes images that are already resized.
+    An attribute that this module lacks is looked up and set on the model, as torch.compile's wrapper does: ``.fc``,
+    ``.forward_features`` and ``.default_cfg`` keep working, and ``wrapped.fc = nn.Linear(512, 10)`` replaces the
+    classifier. A method found in this way belongs to the model and takes images that are already resized.
 
     Args:
         resizer: called with the images only.
-        model: called with the resized images and whatever else ``forward`` was given.
+        model: called with the resized images and all other arguments of ``forward``.
 
     Keys of the state dict are ``resizer.*`` and ``model.*``.
 
@@ -69,19 +69,19 @@ class ResizedModel(nn.Module):
         return ResizedModel(fuse(), copy.deepcopy(self.model)).eval()
 
     def strip(self) -> tuple[nn.Module, nn.Module]:
-        """The resizer and the model, as they are: the parts that ``wrap`` joined."""
+        """The resizer and the model that ``wrap`` joined, not copied."""
         return self.resizer, self.model
 
     def load_backbone(self, source: Source) -> None:
-        """Load the weights of the bare model, saved before it was wrapped; the resizer is left alone.
+        """Load the weights of the bare model, saved before it was wrapped; the resizer is not changed.
 
         Args:
-            source: a file, read with ``weights_only=True``, or a state dict. Either may be wrapped in a dict under "state_dict",
-                "model_state_dict", "model" or "net", with keys that begin with "module." or "_orig_mod.".
+            source: a file, read with ``weights_only=True``, or a state dict. Either may be wrapped in a dict under
+                "state_dict", "model_state_dict", "model" or "net", with keys that begin with "module." or "_orig_mod.".
 
         Raises:
-            CheckpointError: no checkpoint, or keys that are missing, unexpected, of the wrong shape or kind, or not finite; all of
-                them are named, and nothing has changed.
+            CheckpointError: not a checkpoint, or keys that are missing, unexpected, of the wrong shape or kind, or
+                not finite. The message names all of them, and nothing is changed.
             FileNotFoundError: no such file.
         """
         _load(self.model, source, operation="load_backbone")
@@ -97,9 +97,9 @@ class ResizedModel(nn.Module):
 
         Args:
             lr: learning rate of the model.
-            resizer_lr: learning rate of the resizer. Unless given, ``lr / 10`` for a ``Resizer``, which at the model's own rate changes
-                its output faster than BatchNorm's running statistics follow, and ``lr`` for the others.
-            weight_decay: of parameters with two dimensions or more.
+            resizer_lr: learning rate of the resizer. By default ``lr / 10`` for a ``Resizer``, whose output at the
+                model's own rate changes faster than BatchNorm's running statistics follow, and ``lr`` for the others.
+            weight_decay: for parameters with two dimensions or more.
 
         Returns:
             Up to four groups with "params", "lr", "weight_decay" and "name"; empty ones are left out.

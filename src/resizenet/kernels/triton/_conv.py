@@ -1,10 +1,8 @@
-# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls, allow-untyped-decorators, disable-error-code="import-untyped"
-# ruff: noqa: N803, N806, Triton's constants are in capitals
 """A convolution of stride 1 with zeros around the image, its bias, an activation and a residual in one kernel.
 
-As in the head, one row of the matrix product is a 2x2 block of pixels: its window, 4 x 4 for a 3x3 filter and 8 x 8 for a 7x7, times a
-matrix with a column for each of the four pixels' channels. Fewer loads for each pixel than one window of its own, and 16 columns or more
-for the matrix units even where the result has 3 channels.
+As in the head, one row of the matrix product is a 2x2 block of pixels. Its window (4x4 for a 3x3 filter, 8x8 for a
+7x7) is multiplied by a matrix with one column per channel of each of the four pixels. This needs fewer loads per
+pixel than one window per pixel, and gives the matrix units at least 16 columns, even if the result has 3 channels.
 """
 
 from __future__ import annotations
@@ -40,21 +38,21 @@ def _conv_kernel(
     for step in range(WINDOW * CHUNKS):
         y = step // CHUNKS
         x = step % CHUNKS * CHUNK
-        known = inside(top + y, left + (x + k)[None, :] // IN, height, width)
-        window = tl.load(corner + (y * width * IN + x), mask=known, other=0.0)
+        valid = inside(top + y, left + (x + k)[None, :] // IN, height, width)
+        window = tl.load(corner + (y * width * IN + x), mask=valid, other=0.0)
         total = tl.dot(window, tl.load(matrix + step * (CHUNK * 4 * OUT_PAD)), total, input_precision="ieee")
     total = leaky(total, slope)
     phase = j // OUT_PAD
     channel = (j % OUT_PAD)[None, :]
     y = 2 * row[:, None] + (phase // 2)[None, :]
     x = 2 * column[:, None] + (phase % 2)[None, :]
-    known = inside(y, x, height, width) & (channel < OUT)
+    valid = inside(y, x, height, width) & (channel < OUT)
     if RESIDUAL:
         total += tl.load(
-            residual + batch * height * width * OUT + (y * width + x) * OUT + channel, mask=known, other=0.0
+            residual + batch * height * width * OUT + (y * width + x) * OUT + channel, mask=valid, other=0.0
         )
     place = channel * height * width + y * width + x if PLANAR else (y * width + x) * OUT + channel
-    tl.store(out + batch * height * width * OUT + place, total.to(out.dtype.element_ty), mask=known)
+    tl.store(out + batch * height * width * OUT + place, total.to(out.dtype.element_ty), mask=valid)
 
 
 @library.custom_op("resizenet::conv", mutates_args=())
@@ -67,14 +65,18 @@ def conv(
     out_channels: int,
     planar: bool,
 ) -> Tensor:
-    """(B, H, W, I) -> (B, H, W, O), or (B, O, H, W) where ``planar``: leaky(convolution + bias) + residual; weight and bias as packed."""
+    """leaky(convolution + bias) + residual, (B, H, W, I) -> (B, H, W, O) or, if ``planar``, (B, O, H, W).
+
+    ``weight`` and ``bias`` are packed by ``pack_conv`` and ``pack_bias``.
+    """
     out: Tensor = _conv_result(features, weight, bias, residual, slope, out_channels, planar)
     batch, height, width, in_channels = features.shape
     with torch.cuda.device_of(features):
         _conv_kernel[(number_of_tiles(batch, -(-height // 2), -(-width // 2), TILE),)](
             features, weight, bias, features if residual is None else residual, out, height, width, slope,
-            IN=in_channels, WINDOW=round((weight.shape[0] / in_channels) ** 0.5), OUT=out_channels, OUT_PAD=weight.shape[1] // 4, CHUNK=CHUNK,
-            RESIDUAL=residual is not None, PLANAR=planar, TILE_H=TILE[0], TILE_W=TILE[1], num_warps=WARPS, enable_fp_fusion=True, num_stages=STAGES,
+            IN=in_channels, WINDOW=round((weight.shape[0] / in_channels) ** 0.5), OUT=out_channels,
+            OUT_PAD=weight.shape[1] // 4, CHUNK=CHUNK, RESIDUAL=residual is not None, PLANAR=planar,
+            TILE_H=TILE[0], TILE_W=TILE[1], num_warps=WARPS, enable_fp_fusion=True, num_stages=STAGES,
         )  # fmt: skip
     return out
 

@@ -1,5 +1,5 @@
 # mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls, allow-untyped-decorators, disable-error-code="import-untyped, assignment"
-# ruff: noqa: N803, RUF005, Triton's constants are in capitals, and it has no starred tuples
+
 """Per-sample crops of a batch, resized in one kernel that streams each box once.
 
 A program, one warp, makes a strip of rows of one plane of one result. It walks down the box: each row that it meets is resized across,

@@ -1,10 +1,9 @@
-# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls, allow-untyped-decorators, disable-error-code="import-untyped"
-# ruff: noqa: N803, Triton's constants are in capitals
 """The head and the fixed resize, both by exactly 2, in one kernel that reads the image once.
 
-One program makes a tile of low-resolution pixels. The window of one such pixel, 8 x 8 and two columns of zeros more so that it starts
-at an even pixel and is loaded two pixels at a time, times a matrix with 4 n columns gives the 7x7 convolution at the four pixels of its
-2x2 block; the 1x1 convolution follows as a block-diagonal matrix, and bilinear by exactly 2 without antialias is the mean of the four.
+One program computes a tile of low-resolution pixels. The window of one such pixel is 8x8, with one column more on
+either side so that it starts at an even pixel and two pixels are loaded at once. Multiplied by a matrix with 4 n
+columns it gives the 7x7 convolution at the four pixels of the 2x2 block. The 1x1 convolution follows as a
+block-diagonal matrix. Bilinear by exactly 2 without antialias is the mean of the four pixels.
 """
 
 from __future__ import annotations
@@ -50,18 +49,18 @@ def _head_kernel(
         lost_rows = (row == 0).to(tl.float32) + (row == height - 1).to(tl.float32)
         lost_columns = (column == 0).to(tl.float32) + (column == width - 1).to(tl.float32)
         plain *= (1 / ((1 - lost_rows / 8) * (1 - lost_columns / 8)))[:, None]
-    known = inside(row, column, height, width)[:, None]
+    valid = inside(row, column, height, width)[:, None]
     pixel = ((batch * height + row) * width + column)[:, None]
-    tl.store(features + pixel * N + n[None, :], mean.to(features.dtype.element_ty), mask=known)
-    tl.store(skip + pixel * OUT + o[None, :], plain.to(skip.dtype.element_ty), mask=known & (o < OUT)[None, :])
+    tl.store(features + pixel * N + n[None, :], mean.to(features.dtype.element_ty), mask=valid)
+    tl.store(skip + pixel * OUT + o[None, :], plain.to(skip.dtype.element_ty), mask=valid & (o < OUT)[None, :])
 
 
 @library.custom_op("resizenet::head", mutates_args=())
 def head(
-    image: Tensor, weight: Tensor, bias: Tensor, mix: Tensor, mix_bias: Tensor, scale: Tensor, shift: Tensor, skip_weight: Tensor,
-    slope: float, out_channels: int, antialias: bool,
+    image: Tensor, weight: Tensor, bias: Tensor, mix: Tensor, mix_bias: Tensor, scale: Tensor, shift: Tensor,
+    skip_weight: Tensor, slope: float, out_channels: int, antialias: bool,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """(B, I, 2 h, 2 w), any floating dtype -> features (B, h, w, n) and the fixed resize (B, h, w, O), in the dtype of ``weight``."""
+    """(B, I, 2 h, 2 w), any floating dtype -> features (B, h, w, n) and the fixed resize (B, h, w, O)."""
     features, skip = _head_results(
         image, weight, bias, mix, mix_bias, scale, shift, skip_weight, slope, out_channels, antialias
     )
@@ -79,8 +78,8 @@ def head(
 
 @head.register_fake
 def _head_results(
-    image: Tensor, weight: Tensor, bias: Tensor, mix: Tensor, mix_bias: Tensor, scale: Tensor, shift: Tensor, skip_weight: Tensor,
-    slope: float, out_channels: int, antialias: bool,
+    image: Tensor, weight: Tensor, bias: Tensor, mix: Tensor, mix_bias: Tensor, scale: Tensor, shift: Tensor,
+    skip_weight: Tensor, slope: float, out_channels: int, antialias: bool,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     batch, _, height, width = image.shape
     features = weight.new_empty(batch, height // 2, width // 2, weight.shape[1] // 4)

@@ -1,9 +1,8 @@
-# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls, allow-untyped-decorators, disable-error-code="import-untyped"
-# ruff: noqa: N803, Triton's constants are in capitals
-"""The head in training: its output resized by exactly 2, and the moments of that output before the resize, in one pass over the image.
+"""The head in training: its output resized by exactly 2, and the moments of that output before the resize, in one pass.
 
-BatchNorm of z and then a resize is an affine map of the resized z, whose numbers come from the moments of z. So z, four times the pixels,
-is never stored: forward sums its moments while it makes the resized features, and backward makes z again from the image.
+A BatchNorm of the head's output z followed by a resize equals an affine map of the resized z, computed from the
+moments of z. So z, which has four times the pixels, is never stored: forward sums its moments while it computes the
+resized features, and backward recomputes z from the image.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import triton
 import triton.language as tl
 from torch import Tensor, library
 
+from .._moments import merge_moments
 from ._tiles import inside, leaky, leaky_slope, number_of_tiles, planes_and_depth, taps_of, tile_of, window_of
 
 TILE = (8, 16)  # low-resolution pixels; 128 rows of a matrix product
@@ -43,16 +43,16 @@ def _moments_kernel(
     second = tl.dot(
         leaky(first, slope).to(dtype), tl.load(mix + j[:, None] * (4 * N) + j[None, :]), second, input_precision="ieee"
     )
-    known = inside(row, column, height, width)
-    z = tl.reshape(tl.where(known[:, None], leaky(second, slope), 0.0), (TILE_H * TILE_W, 4, N))
+    valid = inside(row, column, height, width)
+    z = tl.reshape(tl.where(valid[:, None], leaky(second, slope), 0.0), (TILE_H * TILE_W, 4, N))
     total = tl.sum(z, 1)
     pixel = (batch * height + row) * width + column
     tl.store(
-        resized + pixel[:, None] * N + n[None, :], (total * 0.25).to(resized.dtype.element_ty), mask=known[:, None]
+        resized + pixel[:, None] * N + n[None, :], (total * 0.25).to(resized.dtype.element_ty), mask=valid[:, None]
     )
-    count = 4 * tl.sum(known.to(tl.float32), 0)
+    count = 4 * tl.sum(valid.to(tl.float32), 0)
     mean = tl.sum(total, 0) / count
-    deviation = tl.where(known[:, None, None], z - mean[None, None, :], 0.0)
+    deviation = tl.where(valid[:, None, None], z - mean[None, None, :], 0.0)
     squares = tl.sum(tl.sum(deviation * deviation, 1), 0)
     partial += program * 3 * N + n
     tl.store(partial, tl.zeros((N,), tl.float32) + count)
@@ -62,8 +62,9 @@ def _moments_kernel(
 
 @triton.jit(do_not_specialize=["height", "width", "tiles"])
 def _backward_kernel(
-    image, weight, bias, mix, mix_bias, gradient, z_slope, z_offset, weight_sums, mix_sums, bias_sums, height, width, tiles, slope,
-    PLANES: tl.constexpr, DEPTH: tl.constexpr, N: tl.constexpr, K: tl.constexpr, TILE_H: tl.constexpr, TILE_W: tl.constexpr,
+    image, weight, bias, mix, mix_bias, gradient, z_slope, z_offset, weight_sums, mix_sums, bias_sums,
+    height, width, tiles, slope, PLANES: tl.constexpr, DEPTH: tl.constexpr, N: tl.constexpr, K: tl.constexpr,
+    TILE_H: tl.constexpr, TILE_W: tl.constexpr,
 ):  # fmt: skip
     program = tl.program_id(0)
     j = tl.arange(0, 4 * N)
@@ -83,15 +84,15 @@ def _backward_kernel(
         first = tl.dot(window, matrix, input_precision="ieee") + tl.load(bias + j)[None, :]
         hidden = leaky(first, slope).to(dtype)
         second = tl.dot(hidden, mixing, input_precision="ieee") + tl.load(mix_bias + j)[None, :]
-        known = inside(row, column, height, width)[:, None]
+        valid = inside(row, column, height, width)[:, None]
         pixel = ((batch * height + row) * width + column)[:, None]
-        resized_gradient = tl.load(gradient + pixel * N + (j % N)[None, :], mask=known, other=0.0).to(tl.float32)
+        resized_gradient = tl.load(gradient + pixel * N + (j % N)[None, :], mask=valid, other=0.0).to(tl.float32)
         z_gradient = (
             0.25 * resized_gradient
             + tl.load(z_slope + j % N)[None, :] * leaky(second, slope)
             + tl.load(z_offset + j % N)[None, :]
         )
-        second_gradient = tl.where(known, z_gradient * leaky_slope(second, slope), 0.0)
+        second_gradient = tl.where(valid, z_gradient * leaky_slope(second, slope), 0.0)
         second_bias_sum += tl.sum(second_gradient, 0)
         second_gradient = second_gradient.to(dtype)
         mix_sum = tl.dot(tl.trans(hidden), second_gradient, mix_sum, input_precision="ieee")
@@ -108,7 +109,7 @@ def _backward_kernel(
 def head_moments(
     image: Tensor, weight: Tensor, bias: Tensor, mix: Tensor, mix_bias: Tensor, slope: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(B, I, 2 h, 2 w) -> the head's output resized (B, h, w, n), and its variance and mean before the resize, (n,) each in float32."""
+    """(B, I, 2 h, 2 w) -> the resized output (B, h, w, n), and its variance and mean before the resize, (n,)."""
     resized, _, _ = _moments_results(image, weight, bias, mix, mix_bias, slope)
     image, planes, depth = planes_and_depth(image)
     batch, height, width, channels = resized.shape
@@ -120,8 +121,7 @@ def head_moments(
             PLANES=planes, DEPTH=depth, N=channels, TILE_H=TILE[0], TILE_W=TILE[1],
             num_warps=WARPS, maxnreg=REGISTERS, enable_fp_fusion=True,
         )  # fmt: skip
-    variance, mean = _joined(*partial.unbind(1))
-    return resized, variance, mean
+    return resized, *merge_moments(*partial.unbind(1))
 
 
 @head_moments.register_fake
@@ -132,13 +132,6 @@ def _moments_results(
     channels = weight.shape[1] // 4
     variance, mean = (weight.new_empty(channels, dtype=torch.float32) for _ in range(2))
     return weight.new_empty(batch, height // 2, width // 2, channels), variance, mean
-
-
-def _joined(count: Tensor, mean: Tensor, squares: Tensor) -> tuple[Tensor, Tensor]:
-    """Variance and mean of all from count, mean and sum of squared deviations of each part: Chan, Golub & LeVeque, 1979, equation 2.1."""
-    total = count.sum(0)
-    joined = (count * mean).sum(0) / total
-    return (squares + count * (mean - joined).square()).sum(0) / total, joined
 
 
 @library.custom_op("resizenet::head_moments_backward", mutates_args=())
@@ -153,7 +146,7 @@ def head_moments_backward(
     z_offset: Tensor,
     slope: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The gradients of weight, bias, mix and mix_bias; that of z is gradient / 4 + z_slope * z + z_offset at every pixel."""
+    """The gradients of weight, bias, mix and mix_bias, if that of z is gradient / 4 + z_slope * z + z_offset."""
     image, planes, depth = planes_and_depth(image)
     batch, height, width, channels = gradient.shape
     tiles = number_of_tiles(batch, height, width, BACKWARD_TILE)
@@ -163,9 +156,9 @@ def head_moments_backward(
     weight_sums, mix_sums, bias_sums = (weight.new_empty(programs, *shape, dtype=torch.float32) for shape in shapes)
     with torch.cuda.device_of(image):
         _backward_kernel[(programs,)](
-            image, weight, bias, mix, mix_bias, gradient, z_slope, z_offset, weight_sums, mix_sums, bias_sums, height, width, tiles, slope,
-            PLANES=planes, DEPTH=depth, N=channels, K=weight.shape[0], TILE_H=BACKWARD_TILE[0], TILE_W=BACKWARD_TILE[1],
-            num_warps=WARPS, num_stages=2, enable_fp_fusion=True,
+            image, weight, bias, mix, mix_bias, gradient, z_slope, z_offset, weight_sums, mix_sums, bias_sums,
+            height, width, tiles, slope, PLANES=planes, DEPTH=depth, N=channels, K=weight.shape[0],
+            TILE_H=BACKWARD_TILE[0], TILE_W=BACKWARD_TILE[1], num_warps=WARPS, num_stages=2, enable_fp_fusion=True,
         )  # fmt: skip
     sums = (weight_sums, bias_sums[:, 0], mix_sums, bias_sums[:, 1])
     first, first_bias, second, second_bias = (

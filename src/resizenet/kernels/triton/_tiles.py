@@ -1,6 +1,4 @@
-# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls, allow-untyped-decorators, disable-error-code="import-untyped"
-# ruff: noqa: N803, Triton's constants are in capitals
-"""What the kernels share: which pixels a program works on, and the activation."""
+"""Shared by the kernels: which pixels a program works on, and the activation."""
 
 from __future__ import annotations
 
@@ -22,7 +20,7 @@ def tile_of(program, height, width, TILE_H: tl.constexpr, TILE_W: tl.constexpr):
 
 @triton.jit
 def inside(row, column, height, width):
-    """Within the image; as unsigned numbers, negative ones are too large."""
+    """Whether a pixel is within the image. Cast to unsigned, a negative number is too large."""
     return (row.to(tl.uint32) < height.to(tl.uint32)) & (column.to(tl.uint32) < width.to(tl.uint32))
 
 
@@ -34,26 +32,19 @@ def leaky(x, slope):
 
 @triton.jit
 def leaky_slope(x, slope):
-    """Its derivative; torch takes the slope at 0."""
+    """The derivative of ``leaky``, which is ``slope`` at 0 as in torch."""
     return tl.where(x > 0, 1.0, slope)
 
 
 @triton.jit
 def window_of(
-    image,
-    row,
-    column,
-    height,
-    width,
-    START: tl.constexpr,
-    COUNT: tl.constexpr,
-    PLANES: tl.constexpr,
-    DEPTH: tl.constexpr,
-):
-    """Numbers START to START + COUNT of the windows around 2x2 blocks of a (2 height, 2 width) image, (rows, COUNT); zeros outside.
+    image, row, column, height, width,
+    START: tl.constexpr, COUNT: tl.constexpr, PLANES: tl.constexpr, DEPTH: tl.constexpr,
+):  # fmt: skip
+    """Elements START to START + COUNT of the windows around 2x2 blocks of a (2 height, 2 width) image, zeros outside.
 
-    A window is 8 x 10: one column more on either side than the block's 7x7 filters reach, so that it starts at an even pixel and two
-    pixels are loaded at once. Its numbers are ordered as they lie in memory.
+    A window is 8x10, one column more on either side than the block's 7x7 filters reach, so that it starts at an
+    even pixel and two pixels are loaded at once. Its elements are in the order of memory. Returns (blocks, COUNT).
     """
     k = START + tl.arange(0, COUNT)
     plane = k // (80 * DEPTH)
@@ -62,19 +53,19 @@ def window_of(
     length = 2 * width * DEPTH
     top = 2 * row - 3
     left = (2 * column - 4) * DEPTH
-    known = inside(top[:, None] + y[None, :], left[:, None] + x[None, :], 2 * height, length)
+    valid = inside(top[:, None] + y[None, :], left[:, None] + x[None, :], 2 * height, length)
     if START + COUNT > 80 * PLANES * DEPTH:
-        known &= (k < 80 * PLANES * DEPTH)[None, :]
+        valid &= (k < 80 * PLANES * DEPTH)[None, :]
     return tl.load(
         image + ((top * length + left)[:, None] + ((plane * 2 * height + y) * length + x)[None, :]),
-        mask=known,
+        mask=valid,
         other=0.0,
     )
 
 
 @triton.jit
 def taps_of(START: tl.constexpr, COUNT: tl.constexpr, PLANES: tl.constexpr, DEPTH: tl.constexpr):
-    """The rows of ``pack_head`` that belong to the same numbers: there they are ordered by channel, row and column. (COUNT,)."""
+    """The rows of ``pack_head``, which are ordered by channel, row and column, for the same elements. (COUNT,)."""
     k = START + tl.arange(0, COUNT)
     x = k % (10 * DEPTH)
     tap = ((k // (80 * DEPTH) + x % DEPTH) * 8 + k // (10 * DEPTH) % 8) * 10 + x // DEPTH
@@ -82,11 +73,12 @@ def taps_of(START: tl.constexpr, COUNT: tl.constexpr, PLANES: tl.constexpr, DEPT
 
 
 def number_of_tiles(batch: int, height: int, width: int, tile: tuple[int, int]) -> int:
+    """How many tiles cover a batch of images."""
     return batch * -(-height // tile[0]) * -(-width // tile[1])
 
 
 def planes_and_depth(image: Tensor) -> tuple[Tensor, int, int]:
-    """The image as the kernels walk it: planes of rows of pixels of some depth. Any other memory format is copied."""
+    """The image, its planes and the channels of each; copied unless it is contiguous or in channels_last."""
     channels = image.shape[1]
     if not image.is_contiguous() and image.is_contiguous(memory_format=torch.channels_last):
         return image, 1, channels

@@ -1,0 +1,79 @@
+"""What the Triton kernels support: each function returns the reason why they do not take a case, or None if they do."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from ._packing import head_layers
+
+Kernels = Literal["auto", "always", "never"]
+KERNELS = get_args(Kernels)
+DEFAULT: Literal["auto", "never"] = "never"  # becomes "auto" with the results file of the CUDA tests
+AVAILABLE = importlib.util.find_spec("triton") is not None
+
+_HALF = (torch.float16, torch.bfloat16)
+_CHANNELS = (16, 32)
+_MAX_IMAGE_CHANNELS = 8
+_TRAINING_CHANNELS = 16
+_MAX_TRAINING_IMAGE_CHANNELS = 3  # the weight gradients of more channels do not fit the registers
+
+
+def why_unsupported_device(device: torch.device) -> str | None:
+    """The reason why no kernel runs on ``device``, or None."""
+    if not AVAILABLE:
+        return "triton is not installed"
+    if device.type != "cuda" or torch.version.hip is not None or torch.cuda.get_device_properties(device).major < 8:
+        return f"expected a CUDA device of compute capability 8.0 or more, got {device}"
+    return None
+
+
+def why_unsupported_network(head: nn.Module, *, out_channels: int, interpolation: str) -> str | None:
+    """The reason why the kernels do not compute a resizer with this head at any size, or None."""
+    wide, _, negative_slope = head_layers(head)
+    if wide.out_channels not in _CHANNELS:
+        return f"expected channels=16 or 32, got {wide.out_channels}"
+    if max(wide.in_channels, out_channels) > _MAX_IMAGE_CHANNELS:
+        return f"expected images of at most {_MAX_IMAGE_CHANNELS} channels, got {wide.in_channels} -> {out_channels}"
+    if interpolation != "bilinear":
+        return f"expected interpolation='bilinear', got {interpolation!r}"
+    if negative_slope > 1:
+        return f"expected a negative_slope of at most 1, got {negative_slope}"
+    return None
+
+
+def why_unsupported_call(x: Tensor, size: tuple[int, int], dtype: torch.dtype) -> str | None:
+    """The reason why the kernels do not resize ``x`` to ``size`` by weights of ``dtype``, or None."""
+    reason = why_unsupported_device(x.device)
+    if reason is not None:
+        return reason
+    if computing_dtype(x) not in _HALF:
+        return f"expected an image in float16 or bfloat16, or autocast to one of them, got {computing_dtype(x)}"
+    if dtype != x.dtype and not torch.is_autocast_enabled("cuda"):
+        return f"expected an image in the dtype of the weights, {dtype}, got {x.dtype}"
+    if tuple(x.shape[2:]) != (2 * size[0], 2 * size[1]):
+        return f"expected a resize by exactly 2, got {tuple(x.shape[2:])} -> {size}"
+    if x.shape[0] == 0 or 32 * x.shape[1] * x.shape[2] * x.shape[3] >= 2**31:  # offsets inside an image are 32-bit
+        return f"expected at least one image, each small enough for 32-bit offsets, got {tuple(x.shape)}"
+    if x.requires_grad and torch.is_grad_enabled():
+        return "expected an image that needs no gradient"
+    return None
+
+
+def why_unsupported_training(x: Tensor, size: tuple[int, int], head: nn.Module) -> str | None:
+    """The reason why ``head_and_moments`` does not compute this call, or None."""
+    wide, _, negative_slope = head_layers(head)
+    if wide.out_channels != _TRAINING_CHANNELS or wide.in_channels > _MAX_TRAINING_IMAGE_CHANNELS:
+        expected = f"channels={_TRAINING_CHANNELS} and images of at most {_MAX_TRAINING_IMAGE_CHANNELS} channels"
+        return f"expected {expected}, got {wide.out_channels} and {wide.in_channels}"
+    if negative_slope > 1:
+        return f"expected a negative_slope of at most 1, got {negative_slope}"
+    return why_unsupported_call(x, size, wide.weight.dtype)
+
+
+def computing_dtype(x: Tensor) -> torch.dtype:
+    """Autocast's dtype if it is enabled, otherwise that of the image."""
+    return torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
