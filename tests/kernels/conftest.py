@@ -1,12 +1,13 @@
-"""Fixtures of the kernel tests: compiling for a GPU that is not here, and bfloat16 as GPUs have it."""
+"""Fixtures of the kernel tests: compiling for a GPU that is not here, and rounding to bfloat16 as GPUs do."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from resizenet import Resizer, kernels
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 
 
 @pytest.fixture(autouse=True)
 def _bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under the interpreter, bfloat16 as GPUs have it: it stores the bits in uint16, multiplies those, and truncates where they round.
+    """Triton's interpreter stores bfloat16 as uint16, multiplies those, and truncates; GPUs round to nearest.
 
-    See github.com/triton-lang/triton/issues/11584.
+    Needed until github.com/triton-lang/triton/issues/11584 is fixed.
     """
     if not INTERPRETED:
         return
@@ -45,8 +50,8 @@ def _bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(InterpreterBuilder, "cast_impl", cast_impl)
 
 
-class Absent:
-    """A driver of Triton for a GPU that is not here: enough to compile, nothing to launch."""
+class CompileOnlyDriver:
+    """A driver of Triton for a GPU that is not here: it compiles and cannot launch."""
 
     def __init__(self, capability: int) -> None:
         self.capability = capability
@@ -57,7 +62,7 @@ class Absent:
         return GPUTarget("cuda", self.capability, 32)
 
     def get_current_device(self) -> int:
-        return self.capability  # Triton keeps what it has compiled by device
+        return self.capability  # Triton caches compiled kernels by device
 
     def get_current_stream(self, device: int) -> int:
         return 0
@@ -65,7 +70,7 @@ class Absent:
 
 @dataclass(frozen=True)
 class Compiled:
-    """What ptxas made of a kernel: registers and bytes of stack (spills) of a thread, bytes of shared memory of a program."""
+    """A kernel's registers and bytes of stack (spills) per thread, bytes of shared memory per program, and code."""
 
     registers: int
     stack: int
@@ -90,7 +95,7 @@ class Compiled:
 def compiled(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Callable[[Callable[[], object], int], dict[str, list[Compiled]]]:
-    """Every kernel that a function would launch on a GPU of some compute capability, by name: compiled for it, afresh, and not run."""
+    """Compiles, without a cache, every kernel that a function launches; returns them by name."""
     pytest.importorskip("triton", reason="the kernels are optional, and so is triton")
     from triton.runtime.driver import driver
     from triton.runtime.jit import JITFunction
@@ -104,13 +109,13 @@ def compiled(
 
     def collect(compute: Callable[[], object], capability: int) -> dict[str, list[Compiled]]:
         found.clear()
-        monkeypatch.setattr(driver, "_active", Absent(capability))
+        monkeypatch.setattr(driver, "_active", CompileOnlyDriver(capability))
         compute()
         results: dict[str, list[Compiled]] = {}
         for kernel in found.values():
             results.setdefault(kernel.metadata.name, []).append(Compiled.of(kernel, tmp_path / "kernel.cubin"))
-        for name, kernels_of_name in results.items():
-            for one in kernels_of_name:
+        for name, variants in results.items():
+            for one in variants:
                 usage = f"{one.registers} registers, {one.stack} bytes spilled, {one.shared} of shared memory"
                 print(f"sm_{capability} {name}: {usage}")  # noqa: T201
         return results
@@ -121,8 +126,34 @@ def compiled(
 
 
 @pytest.fixture
+def half_resizer() -> Callable[[Resizer], kernels.TritonHalfResizer]:
+    """Makes the module of kernels from a resizer in evaluation, by torch's own folding and not by the library's."""
+
+    def folded(layers: nn.Module) -> Iterator[nn.Conv2d]:
+        for convolution, norm in itertools.pairwise(layers.children()):
+            if isinstance(convolution, nn.Conv2d):
+                yield fuse_conv_bn_eval(convolution, norm)
+
+    def make(resizer: Resizer) -> kernels.TritonHalfResizer:
+        scale = resizer.norm.weight / (resizer.norm.running_var + resizer.norm.eps).sqrt()
+        identity = torch.eye(resizer.in_channels).to(scale)
+        return kernels.TritonHalfResizer(
+            head=resizer.head,
+            scale=scale,
+            shift=resizer.norm.bias - resizer.norm.running_mean * scale,
+            blocks=[tuple(folded(block)) for block in resizer.blocks],
+            merge=next(folded(resizer.merge)),
+            tail=resizer.tail,
+            skip=identity if isinstance(resizer.skip, nn.Identity) else resizer.skip.weight[:, :, 0, 0],
+            antialias=resizer.antialias,
+        )
+
+    return make
+
+
+@pytest.fixture
 def passed() -> Callable[..., int]:
-    """How many tests of a file passed in a process of its own: TRITON_INTERPRET must be set before triton is imported."""
+    """Runs a file's tests in a new process, where TRITON_INTERPRET precedes the import of triton, and counts them."""
 
     def count(file: str, marks: str, *, interpret: bool) -> int:
         here = Path(__file__).parent

@@ -1,4 +1,4 @@
-"""Runs ``kernels_numerics.py`` in a process of its own: under Triton's interpreter, and on a GPU where there is one."""
+"""Runs ``kernels_numerics.py`` in a new process: in Triton's interpreter, and on a GPU if there is one."""
 
 from collections.abc import Callable
 
@@ -7,15 +7,15 @@ import pytest
 pytest.importorskip("triton", reason="the kernels are optional, and so is triton")
 
 
-def test_the_kernels_compute_what_the_oracle_does(passed: Callable[..., int]) -> None:
+def test_interpreted_kernels_agree_with_the_reference(passed: Callable[..., int]) -> None:
     assert passed("kernels_numerics.py", "not slow", interpret=True) >= 20
 
 
 @pytest.mark.slow
-def test_the_kernels_compute_what_the_oracle_does_at_every_size(passed: Callable[..., int]) -> None:
+def test_interpreted_kernels_agree_with_the_reference_at_every_size(passed: Callable[..., int]) -> None:
     assert passed("kernels_numerics.py", "slow", interpret=True) >= 80
 
 
 @pytest.mark.cuda
-def test_the_compiled_kernels_compute_what_the_oracle_does(passed: Callable[..., int]) -> None:
+def test_compiled_kernels_agree_with_the_reference(passed: Callable[..., int]) -> None:
     assert passed("kernels_numerics.py", "slow or not slow", interpret=False) >= 60

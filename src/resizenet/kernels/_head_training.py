@@ -28,10 +28,11 @@ def head_and_moments(x: Tensor, head: nn.Module) -> tuple[Tensor, Tensor, Tensor
 
     wide, mix, slope = head_layers(head)
     dtype = computing_dtype(x)
-    weight = pack_head(wide.weight)
-    power_of_two = 1 << (weight.shape[0] - 1).bit_length()  # the backward kernel takes all rows as one chunk
-    weight = F.pad(weight, (0, 0, 0, power_of_two - weight.shape[0])).to(dtype)
     with torch.autocast(x.device.type, enabled=False):
-        mixing = pack_mix(mix.weight).to(dtype)
-    resized, variance, mean = head_moments(x, weight, pack_bias(bias_of(wide)), mixing, pack_bias(bias_of(mix)), slope)
+        weight = pack_head(wide.weight.float())
+        power_of_two = 1 << (weight.shape[0] - 1).bit_length()  # the backward kernel takes all rows as one chunk
+        weight = F.pad(weight, (0, 0, 0, power_of_two - weight.shape[0]))
+        biases = [pack_bias(bias_of(convolution).float()) for convolution in (wide, mix)]
+        packed = (weight, biases[0], pack_mix(mix.weight.float()), biases[1])
+    resized, variance, mean = head_moments(x, *packed, slope, dtype)
     return rearrange(resized, "b h w n -> b n h w"), variance, mean

@@ -51,7 +51,7 @@ class Resizer(LearnedResizer):
     in front of a pretrained model without changing a prediction. ``Resizer.paper()`` is the published network.
 
     Convention: pixel centers at half-integers. ``antialias`` applies to the skip. The features are resized without it
-    to a factor of 2, where bilinear still reads every pixel, so that high frequencies stay, and with it beyond.
+    up to a factor of 2, where bilinear still reads every pixel, so that high frequencies remain, and with it beyond.
 
     Args:
         size: (height, width) in pixels, or one int for a square; each call may ask for another.

@@ -107,10 +107,14 @@ def _backward_kernel(
 
 @library.custom_op("resizenet::head_moments", mutates_args=())
 def head_moments(
-    image: Tensor, weight: Tensor, bias: Tensor, mix: Tensor, mix_bias: Tensor, slope: float
+    image: Tensor, weight: Tensor, bias: Tensor, mix: Tensor, mix_bias: Tensor, slope: float, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(B, I, 2 h, 2 w) -> the resized output (B, h, w, n), and its variance and mean before the resize, (n,)."""
-    resized, _, _ = _moments_results(image, weight, bias, mix, mix_bias, slope)
+    """(B, I, 2 h, 2 w) -> the resized output (B, h, w, n), and its variance and mean before the resize, (n,).
+
+    The packed weights and their gradients are float32; the matrix products and the first result are in ``dtype``.
+    """
+    resized, _, _ = _moments_results(image, weight, bias, mix, mix_bias, slope, dtype)
+    weight, mix = weight.to(dtype), mix.to(dtype)
     image, planes, depth = planes_and_depth(image)
     batch, height, width, channels = resized.shape
     programs = number_of_tiles(batch, height, width, TILE)
@@ -126,27 +130,21 @@ def head_moments(
 
 @head_moments.register_fake
 def _moments_results(
-    image: Tensor, weight: Tensor, bias: Tensor, mix: Tensor, mix_bias: Tensor, slope: float
+    image: Tensor, weight: Tensor, bias: Tensor, mix: Tensor, mix_bias: Tensor, slope: float, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
     batch, _, height, width = image.shape
     channels = weight.shape[1] // 4
     variance, mean = (weight.new_empty(channels, dtype=torch.float32) for _ in range(2))
-    return weight.new_empty(batch, height // 2, width // 2, channels), variance, mean
+    return weight.new_empty(batch, height // 2, width // 2, channels, dtype=dtype), variance, mean
 
 
 @library.custom_op("resizenet::head_moments_backward", mutates_args=())
 def head_moments_backward(
-    image: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    mix: Tensor,
-    mix_bias: Tensor,
-    gradient: Tensor,
-    z_slope: Tensor,
-    z_offset: Tensor,
-    slope: float,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    image: Tensor, weight: Tensor, bias: Tensor, mix: Tensor, mix_bias: Tensor,
+    gradient: Tensor, z_slope: Tensor, z_offset: Tensor, slope: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """The gradients of weight, bias, mix and mix_bias, if that of z is gradient / 4 + z_slope * z + z_offset."""
+    weight, mix = weight.to(gradient.dtype), mix.to(gradient.dtype)
     image, planes, depth = planes_and_depth(image)
     batch, height, width, channels = gradient.shape
     tiles = number_of_tiles(batch, height, width, BACKWARD_TILE)
@@ -160,30 +158,19 @@ def head_moments_backward(
             height, width, tiles, slope, PLANES=planes, DEPTH=depth, N=channels, K=weight.shape[0],
             TILE_H=BACKWARD_TILE[0], TILE_W=BACKWARD_TILE[1], num_warps=WARPS, num_stages=2, enable_fp_fusion=True,
         )  # fmt: skip
-    sums = (weight_sums, bias_sums[:, 0], mix_sums, bias_sums[:, 1])
-    first, first_bias, second, second_bias = (
-        total.sum(0).to(like.dtype) for total, like in zip(sums, (weight, bias, mix, mix_bias), strict=True)
-    )
-    return first, first_bias, second, second_bias
+    return weight_sums.sum(0), bias_sums[:, 0].sum(0), mix_sums.sum(0), bias_sums[:, 1].sum(0)
 
 
 @head_moments_backward.register_fake
 def _backward_results(
-    image: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    mix: Tensor,
-    mix_bias: Tensor,
-    gradient: Tensor,
-    z_slope: Tensor,
-    z_offset: Tensor,
-    slope: float,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    image: Tensor, weight: Tensor, bias: Tensor, mix: Tensor, mix_bias: Tensor,
+    gradient: Tensor, z_slope: Tensor, z_offset: Tensor, slope: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     return torch.empty_like(weight), torch.empty_like(bias), torch.empty_like(mix), torch.empty_like(mix_bias)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
-    *tensors, ctx.slope = inputs
+    *tensors, ctx.slope, _ = inputs
     ctx.save_for_backward(*tensors, output[2])
 
 
@@ -199,7 +186,7 @@ def _backward(
     gradients = head_moments_backward(
         image, weight, bias, mix, mix_bias, resized_gradient.contiguous(), z_slope, z_offset, ctx.slope
     )
-    return None, *gradients, None
+    return None, *gradients, None, None
 
 
 head_moments.register_autograd(_backward, setup_context=_save)
