@@ -225,7 +225,8 @@ def keep_away_from_kinks(head: nn.Module) -> None:
 @pairs(TRAINING, {})
 def test_moments_and_gradients_are_as_good_as_plain_torch(case: Case, dtype: torch.dtype) -> None:
     head, x = case.resizer().head, case.images()
-    keep_away_from_kinks(head)
+    if dtype != torch.float32:  # there offsets would cost digits of the variance
+        keep_away_from_kinks(head)
     weights = [torch.randn(2, 16, *case.size, device=DEVICE), *torch.randn(2, 16, device=DEVICE)]
     weights[0] = weights[0].to(torch.bfloat16)  # exact in float64, and near enough in float16
     expected = values_and_gradients(plain_moments, x, head, weights)

@@ -1,0 +1,97 @@
+"""The linear resizer: its filter, and its fused copy as one convolution."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import reference
+from resizenet import LinearResizer
+from resizenet.functional import resize
+from resizenet.resizers import _linear
+
+Randomized = Callable[[nn.Module], nn.Module]
+EXACT = {"rtol": 0, "atol": 1e-10}  # float64
+# down, up, same, far down and up, one pixel
+SIZES = [((13, 19), (7, 11)), ((7, 11), (13, 19)), ((11, 7), (11, 7)), ((29, 7), (5, 13)), ((1, 13), (3, 1))]
+
+
+def image(*size: int) -> Tensor:
+    return torch.rand(2, 3, *size, dtype=torch.float64)
+
+
+def test_it_has_147_parameters() -> None:
+    assert sum(p.numel() for p in LinearResizer(16).parameters()) == 4 * 4 * 3 * 3 + 3
+
+
+@pytest.mark.parametrize(("before", "after"), SIZES)
+def test_it_starts_as_the_plain_resize(before: tuple[int, int], after: tuple[int, int]) -> None:
+    x = torch.rand(2, 3, *before)
+    assert torch.equal(LinearResizer(after)(x), resize(x, after))
+
+
+@pytest.mark.parametrize(("oversample", "kernel_size"), [(2, 4), (2, 6), (1, 3), (3, 3), (3, 5)])
+def test_convention_it_adds_a_zero_padded_centered_filter_of_the_finer_image(
+    randomized: Randomized, oversample: int, kernel_size: int
+) -> None:
+    resizer, x = randomized(LinearResizer((7, 11), oversample=oversample, kernel_size=kernel_size)), image(23, 17)
+    finer = reference.resize(x.numpy(), (7 * oversample, 11 * oversample))
+    weight, bias = (parameter.detach().numpy() for parameter in (resizer.conv.weight, resizer.conv.bias))
+    margin = (kernel_size - oversample) // 2
+    filtered = reference.convolve(finer, weight, bias, stride=oversample, padding=margin)
+    torch.testing.assert_close(resizer(x), torch.from_numpy(reference.resize(x.numpy(), (7, 11)) + filtered), **EXACT)
+
+
+def test_it_is_linear(randomized: Randomized) -> None:
+    resizer = randomized(LinearResizer((7, 11)))
+    nn.init.zeros_(resizer.conv.bias)
+    x, y = image(23, 17), image(23, 17)
+    torch.testing.assert_close(resizer(3 * x - 2 * y), 3 * resizer(x) - 2 * resizer(y), **EXACT)
+
+
+def test_an_image_of_the_finer_size_is_read_pixel_by_pixel() -> None:
+    resizer, x = LinearResizer((5, 7)).double(), image(10, 14)
+    with torch.no_grad():
+        resizer.conv.weight[:] = 0
+        resizer.conv.weight[0, 1, 1, 1] = 1  # adds the upper left of the four pixels of channel 1 to channel 0
+    torch.testing.assert_close((resizer(x) - resize(x, (5, 7)))[:, 0], x[:, 1, ::2, ::2], **EXACT)
+
+
+EXACT_RATIOS = {
+    "defaults": {},
+    "2x2 mean": {"antialias": False},
+    "bicubic": {"interpolation": "bicubic"},
+    "by 3": {"oversample": 3, "kernel_size": 5},
+    "by 4, narrow": {"oversample": 4, "kernel_size": 4},
+    "wide": {"kernel_size": 8},
+    "mixed channels": {"out_channels": 5},
+}
+
+
+@pytest.mark.parametrize("options", EXACT_RATIOS.values(), ids=EXACT_RATIOS)
+def test_fused_it_is_one_convolution_at_the_exact_ratio(
+    randomized: Randomized, monkeypatch: pytest.MonkeyPatch, options: dict[str, object]
+) -> None:
+    resizer = randomized(LinearResizer((7, 11), **options))
+    fused = resizer.fuse()
+    x = image(7 * resizer.oversample, 11 * resizer.oversample)
+    plain = resizer(x)
+    monkeypatch.delattr(_linear, "resize")  # nothing is resized on this path
+    torch.testing.assert_close(fused(x), plain, **EXACT)
+
+
+@pytest.mark.parametrize(
+    ("options", "before"),
+    [
+        ({}, (23, 17)),
+        ({}, (5, 3)),
+        ({"interpolation": "bicubic", "antialias": False}, (14, 22)),
+        ({"interpolation": "nearest-exact"}, (14, 22)),
+    ],
+)
+def test_fused_it_gives_the_same_at_any_other_ratio(
+    randomized: Randomized, options: dict[str, object], before: tuple[int, int]
+) -> None:
+    resizer, x = randomized(LinearResizer((7, 11), **options)), image(*before)
+    torch.testing.assert_close(resizer.fuse()(x), resizer(x), **EXACT)
