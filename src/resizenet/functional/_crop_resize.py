@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .._checks import check_choice
 from .._sizes import Size, parse_size
+from ..kernels import DEFAULT, launch_crop_resize, why_unsupported_crops
 from ._crop_plan import CropPlan, check_boxes, check_dtype, check_flip, make_affine
 from ._interpolation import INTERPOLATIONS, Interpolation
 from ._matrix import apply_matrices, box_matrix
@@ -58,8 +59,6 @@ def _resize_by_matrices(images: Tensor, plan: CropPlan) -> Tensor:
 
 def _resize_by_kernel(images: Tensor, plan: CropPlan) -> Tensor | None:
     """All of ``crop_resize`` in one kernel, or None if the kernel does not support the call."""
-    from ..kernels import launch_crop_resize, why_unsupported_crops
-
     reason = why_unsupported_crops(
         images, plan.size, plan.dtype, interpolation=plan.interpolation, antialias=plan.antialias
     )
@@ -93,7 +92,7 @@ def crop_resize(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     dtype: torch.dtype | None = None,
-    kernels: Literal["auto", "never"] = "never",
+    kernels: Literal["auto", "never"] = DEFAULT,
 ) -> Tensor:
     """Cut a different box out of each image of a batch, and resize all of them to one size.
 

@@ -16,6 +16,7 @@ __all__ = [
     "launch_crop_resize",
     "merge_moments",
     "pack_phases",
+    "why_unsupported_crops",
     "why_unsupported_network",
     "why_unsupported_training",
 ]

@@ -11,6 +11,7 @@ from .._checks import check_choice, check_positive
 from .._errors import DtypeError, ShapeError
 from .._sizes import Size, parse_size
 from ..functional import INTERPOLATIONS, resize
+from ..functional._interpolation import Interpolation
 from ._wrap import ResizedModel
 
 
@@ -21,7 +22,7 @@ class BaseResizer(nn.Module):
         1  # ``parameter_groups`` divides the model's learning rate by this; measured in docs/measured/resizing.md
     )
 
-    def __init__(self, size: Size, *, interpolation: str, antialias: bool) -> None:
+    def __init__(self, size: Size, *, interpolation: Interpolation, antialias: bool) -> None:
         super().__init__()
         check_choice("interpolation", interpolation, INTERPOLATIONS)
         self.size = parse_size(size)
@@ -77,7 +78,7 @@ class LearnedResizer(BaseResizer):
     """
 
     def __init__(
-        self, size: Size, *, in_channels: int, out_channels: int | None, interpolation: str, antialias: bool
+        self, size: Size, *, in_channels: int, out_channels: int | None, interpolation: Interpolation, antialias: bool
     ) -> None:
         super().__init__(size, interpolation=interpolation, antialias=antialias)
         out_channels = in_channels if out_channels is None else out_channels

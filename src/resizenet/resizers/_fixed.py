@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from .._sizes import Size
+from ..functional._interpolation import Interpolation
 from ._base import BaseResizer
 
 
@@ -29,7 +30,7 @@ class FixedResizer(BaseResizer):
         torch.Size([2, 3, 224, 224])
     """
 
-    def __init__(self, size: Size, *, interpolation: str = "bilinear", antialias: bool = True) -> None:
+    def __init__(self, size: Size, *, interpolation: Interpolation = "bilinear", antialias: bool = True) -> None:
         super().__init__(size, interpolation=interpolation, antialias=antialias)
 
     def _forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:

@@ -15,6 +15,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from .._checks import check_choice
 from .._errors import ArgumentError, UnsupportedModelError
 from .._sizes import Size
+from ..functional._interpolation import Interpolation
 from ..functional._memory_format import is_channels_last
 from ..kernels import DEFAULT, KERNELS, Kernels, TritonHalfResizer, pack_phases, why_unsupported_network
 from ._base import LearnedResizer
@@ -62,7 +63,7 @@ class FusedResizer(LearnedResizer):
         merge: nn.Sequential,
         tail: nn.Conv2d,
         skip: nn.Module,
-        interpolation: str = "bilinear",
+        interpolation: Interpolation = "bilinear",
         antialias: bool = True,
         kernels: Kernels = DEFAULT,
     ) -> None:

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from .._checks import check_choice, check_positive, parse_number
 from .._errors import ArgumentError
 from .._sizes import Size
+from ..functional._interpolation import Interpolation
 from ._base import BaseResizer, check_floating
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class LaplacianResizer(BaseResizer):
         kernel_size: int = 5,
         sigma: float = 1.0,
         padding_mode: PaddingMode = "reflect",
-        interpolation: str = "bilinear",
+        interpolation: Interpolation = "bilinear",
         antialias: bool = True,
     ) -> None:
         super().__init__(size, interpolation=interpolation, antialias=antialias)

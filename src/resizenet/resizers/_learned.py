@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .._checks import check_choice, check_positive, is_int, parse_number
+from .._checks import check_choice, check_non_negative, check_positive, parse_number
 from .._errors import ArgumentError
 from .._sizes import Size
+from ..functional._interpolation import Interpolation
 from ..kernels import DEFAULT, KERNELS, Kernels, head_and_moments, merge_moments, why_unsupported_training
 from ._base import LearnedResizer
 from ._fused import FusedResizer
@@ -99,7 +100,7 @@ class Resizer(LearnedResizer):
         num_blocks: int = 1,
         negative_slope: float = 0.2,
         norm: Literal["batch", "group", "none"] = "batch",
-        interpolation: str = "bilinear",
+        interpolation: Interpolation = "bilinear",
         antialias: bool = True,
         zero_init: bool = True,
         checkpoint: bool = False,
@@ -109,8 +110,7 @@ class Resizer(LearnedResizer):
             size, in_channels=in_channels, out_channels=out_channels, interpolation=interpolation, antialias=antialias
         )
         check_positive("channels", channels)
-        if not is_int(num_blocks) or num_blocks < 0:
-            raise ArgumentError(f"num_blocks: expected a non-negative int, got {num_blocks!r}")
+        check_non_negative("num_blocks", num_blocks)
         negative_slope = parse_number("negative_slope", negative_slope, at_least=0)
         check_choice("norm", norm, _NORMS)
         check_choice("kernels", kernels, KERNELS)

@@ -13,6 +13,7 @@ from .._checks import check_positive
 from .._errors import ArgumentError
 from .._sizes import Size
 from ..functional import resize, resize_matrix
+from ..functional._interpolation import Interpolation
 from ..functional._memory_format import memory_format_of
 from ._base import LearnedResizer
 
@@ -61,7 +62,7 @@ class LinearResizer(LearnedResizer):
         out_channels: int | None = None,
         oversample: int = 2,
         kernel_size: int = 4,
-        interpolation: str = "bilinear",
+        interpolation: Interpolation = "bilinear",
         antialias: bool = True,
     ) -> None:
         super().__init__(

@@ -8,9 +8,12 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..functional import resize
+from ..functional._interpolation import Interpolation
 
 
-def resize_features(features: Tensor, size: tuple[int, int], *, interpolation: str, antialias: bool) -> Tensor:
+def resize_features(
+    features: Tensor, size: tuple[int, int], *, interpolation: Interpolation, antialias: bool
+) -> Tensor:
     """Resize without antialias up to a factor of 2, where bilinear reads every pixel, so high frequencies stay."""
     beyond_two = features.shape[-2] > 2 * size[0] or features.shape[-1] > 2 * size[1]
     return resize(features, size, interpolation=interpolation, antialias=antialias and beyond_two)
