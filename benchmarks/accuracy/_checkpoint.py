@@ -37,7 +37,7 @@ class Checkpoint:
         """Load the newest state, if there is one.
 
         Raises:
-            SystemExit: with one line, if the terms were others or the state cannot be read.
+            SystemExit: with one line, if the terms were others.
         """
         if not self._states():
             return
@@ -45,11 +45,7 @@ class Checkpoint:
         if json.loads((state / "terms.json").read_text()) != self.terms:
             reason = "an interrupted run with another recipe, precision or data"
             raise SystemExit(f"{self.folder}: {reason}; finish it with those, or delete it")
-        try:
-            accelerator.load_state(str(state))
-        except Exception as error:  # a broken file raises errors of any kind
-            reason = f"not a checkpoint ({type(error).__name__})"
-            raise SystemExit(f"{self.folder}: {reason}; delete it and run again") from None
+        accelerator.load_state(str(state))
 
     def delete(self) -> None:
         """Delete all states."""

@@ -143,7 +143,7 @@ SHAPE = {
 }
 
 TRAINED_AT = 64
-_WAYS_TO_ADAPT = {
+WAYS_TO_ADAPT = {
     "keep": {"stem": "keep"},
     "fold": {"stem": "fold"},
     **{method: {"stem": "cifar", "stem_weights": method} for method in ("pinv", "area", "center")},
@@ -158,7 +158,7 @@ def accuracy_after_adapt(model: nn.Module, data: ImageData) -> dict[str, float]:
         images = augment(policy, data.x_train[index], generator)
         batches.append((data.normalize(images), data.y_train[index]))
     found = {"upscaled": accuracy(model, data, upscale=TRAINED_AT)}
-    for name, way in _WAYS_TO_ADAPT.items():
+    for name, way in WAYS_TO_ADAPT.items():
         adapted = rn.adapt(model, 32, **way)
         found[name] = accuracy(adapted, data)
         for mode in ("bn", "bn+head"):

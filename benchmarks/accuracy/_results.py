@@ -19,20 +19,10 @@ def read_run(file: Path) -> Record:
 
 
 def load(folder: str, results: Path = RESULTS) -> dict[str, list[Record]]:
-    """Return the records of a folder by arm, in the order of the seeds.
-
-    Raises:
-        SystemExit: with one line, if a file is not a record, if two are of one run, or if there are none.
-    """
+    """Return the records of a folder by arm, in the order of the seeds; SystemExit if there are none."""
     arms: dict[str, list[Record]] = defaultdict(list)
-    files: dict[tuple[str, int], Path] = {}
-    for file in sorted((results / folder).glob("*.json")):
-        record = read_run(file)
-        first = files.setdefault((record["arm"], record["seed"]), file)
-        if first != file:
-            found = f"two results of {record['arm']}, seed {record['seed']}"
-            raise SystemExit(f"{first} and {file.name}: {found}; delete one")
+    for record in sorted(map(read_run, (results / folder).glob("*.json")), key=lambda record: record["seed"]):
         arms[record["arm"]].append(record)
     if not arms:
         raise SystemExit(f"{results / folder}: no results yet")
-    return {arm: sorted(records, key=lambda record: record["seed"]) for arm, records in arms.items()}
+    return dict(arms)

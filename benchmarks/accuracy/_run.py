@@ -26,7 +26,6 @@ from ._results import read_run
 from ._train import Recipe, Training
 
 MIXED_PRECISION = {"bf16": "bf16", "float32": "no"}  # Accelerate's names of ours
-_FEWEST_STEPS = 8  # a one-cycle schedule needs two parts
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,6 @@ class Run:
     def finish(self) -> Record | None:
         """Train the arm, or go on with what was begun. Return its record, or None if the deadline stopped it."""
         session, start = self.session, time.perf_counter()
-        self._check_steps()
         if not session.has_time_for(self._expected_epoch()):
             return None
         accelerator = Accelerator(cpu=session.device.type == "cpu", mixed_precision=MIXED_PRECISION[session.precision])
@@ -120,13 +118,6 @@ class Run:
         measured = _finite(session.experiment.finish(model, data))
         self._keep_weights(model)
         return self._record(training, {"finish": measured, "seconds": time.perf_counter() - start})
-
-    def _check_steps(self) -> None:
-        images, size = len(self.session.data.x_train), self.recipe.batch_size
-        steps = self.recipe.epochs * (images // size)
-        if steps < _FEWEST_STEPS:
-            found = f"{images} training images in batches of {size} make {steps} steps in {self.recipe.epochs} epochs"
-            raise SystemExit(f"{found}; {_FEWEST_STEPS} are needed")
 
     def _expected_epoch(self) -> float:
         """Return the seconds of an epoch in finished runs of the arm; 0 if there are none."""

@@ -8,7 +8,7 @@ from benchmarks._records import Record
 from benchmarks._tables import Table
 from resizenet.transforms import ResizePolicy
 
-from ._cifar import EVAL_SIZES
+from ._cifar import EVAL_SIZES, WAYS_TO_ADAPT
 from ._experiment import Experiment
 from ._statistics import Values, difference_text, mean, mean_text, value_text
 
@@ -104,23 +104,16 @@ def apparent_size_ratio(records: list[Record]) -> float:
     return ResizePolicy.from_dict(records[0]["recipe"]["policy"]).apparent_size_ratio()
 
 
-_WAYS = {
-    "keep": "nothing changed",
-    "fold": 'adapt(model, 32, stem="fold")',
-    "pinv": 'adapt(model, 32, stem_weights="pinv")',
-    "area": 'adapt(model, 32, stem_weights="area")',
-    "center": 'adapt(model, 32, stem_weights="center")',
-}
-
-
 def fold_table(experiment: Experiment, arms: Arms) -> Table:
     """The accuracy after each way to adapt, and after each mode of ``adapt_to_resolution``."""
     header = ["32 px images", "accuracy (%)", 'and adapt_to_resolution, "bn"', 'and adapt_to_resolution, "bn+head"']
     (records,) = arms.values()
     rows = [["upscaled to 64 px, as in training", mean_text(measured(records, "upscaled")), "", ""]]
-    for key, name in _WAYS.items():
-        texts = [mean_text(measured(records, key + mode)) for mode in ("", ", bn", ", bn+head")]
-        rows.append([f"native: {name}", *texts])
+    for name, way in WAYS_TO_ADAPT.items():
+        option, value = list(way.items())[-1]  # the last option says the most
+        label = "nothing changed" if name == "keep" else f'adapt(model, 32, {option}="{value}")'
+        texts = [mean_text(measured(records, name + mode)) for mode in ("", ", bn", ", bn+head")]
+        rows.append([f"native: {label}", *texts])
     return Table(header, rows)
 
 

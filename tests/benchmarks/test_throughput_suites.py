@@ -31,10 +31,11 @@ import resizenet as rn
 
 CPU = torch.device("cpu")
 Row = dict[str, Any]
+Measure = Callable[..., list[Row]]
 
 
 @pytest.fixture
-def rows_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[Comparison], list[Row]]:
+def rows_of(monkeypatch: pytest.MonkeyPatch) -> Measure:
     """Measure a comparison with few rounds and small ceilings, and compile without generating code."""
     monkeypatch.setattr(_compare, "alternate", partial(_timing.alternate, warmup=0))
     monkeypatch.setattr(_roofline, "COPY_BYTES", {"cpu": 2**16})
@@ -66,7 +67,7 @@ def case(*, train: bool = False, dtype: str = "float32") -> _resizer.Case:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_the_resizer_in_inference(rows_of: Callable[..., list[Row]], dtype: str) -> None:
+def test_the_resizer_in_inference(rows_of: Measure, dtype: str) -> None:
     compiled_layouts = ("channels_last",) if dtype == "float32" else ()
     rows = rows_of(_resizer.alone(CPU, case(dtype=dtype), compiled_layouts=compiled_layouts), dtype)
     who, layouts = ("port", "ours", "ours, fused"), ("contiguous", "channels_last")
@@ -79,7 +80,7 @@ def test_the_resizer_in_inference(rows_of: Callable[..., list[Row]], dtype: str)
     assert all(row["peak_bytes"] > 0 for row in rows)
 
 
-def test_the_resizer_in_training(rows_of: Callable[..., list[Row]]) -> None:
+def test_the_resizer_in_training(rows_of: Measure) -> None:
     rows = rows_of(_resizer.alone(CPU, case(train=True), compiled_layouts=("contiguous",)))
     assert names(rows) == ["port", "ours", "ours, checkpoint"]
     assert [row["who"] for row in rows if row["mode"] == "compiled"] == ["port", "ours"]
@@ -87,7 +88,7 @@ def test_the_resizer_in_training(rows_of: Callable[..., list[Row]]) -> None:
 
 
 def test_rows_say_whether_they_use_kernels_and_a_kernel_that_fails_is_a_row(
-    rows_of: Callable[..., list[Row]], monkeypatch: pytest.MonkeyPatch
+    rows_of: Measure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Kernels have rows on CUDA only. On this CPU they are refused, so the rows of a CUDA device say so."""
     asked = []
@@ -118,7 +119,7 @@ def test_rows_say_whether_they_use_kernels_and_a_kernel_that_fails_is_a_row(
 
 
 @pytest.mark.parametrize("train", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_a_network_alone_and_behind_each_resizer(rows_of: Callable[..., list[Row]], *, train: bool) -> None:
+def test_a_network_alone_and_behind_each_resizer(rows_of: Measure, *, train: bool) -> None:
     rows = rows_of(_resizer.backbone(CPU, _resizer.Case((128, 128), 64, 2, "float32", train), "resnet18"))
     last = "behind ours, checkpoint" if train else "behind ours, fused"
     assert names(rows) == ["alone, on resized images", "behind the fixed resize", "behind port", "behind ours", last]
@@ -127,9 +128,7 @@ def test_a_network_alone_and_behind_each_resizer(rows_of: Callable[..., list[Row
     assert not failed(rows)
 
 
-def test_a_resizer_that_is_not_the_port_is_not_timed(
-    rows_of: Callable[..., list[Row]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_resizer_that_is_not_the_port_is_not_timed(rows_of: Measure, monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(size: int) -> tuple[nn.Module, nn.Module]:
         peer, ours = paired_resizers(size)
         with torch.no_grad():
@@ -144,7 +143,7 @@ def test_a_resizer_that_is_not_the_port_is_not_timed(
 
 
 @pytest.mark.parametrize("train", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_the_resnet18_of_every_library(rows_of: Callable[..., list[Row]], *, train: bool) -> None:
+def test_the_resnet18_of_every_library(rows_of: Measure, *, train: bool) -> None:
     pytest.importorskip("timm")
     setting = Setting("inference", "resnet18, small stem", "float32", 1)
     rows = rows_of(_models.networks(CPU, setting, train=train, with_compiled=not train))
@@ -159,7 +158,7 @@ def test_the_networks_written_by_hand_are_those_of_the_papers() -> None:
     assert [sum(p.numel() for p in make().parameters()) for make in makers] == [11_173_962, 36_479_194]
 
 
-def test_report_and_the_counter_agree_and_attention_is_left_as_it_was(rows_of: Callable[..., list[Row]]) -> None:
+def test_report_and_the_counter_agree_and_attention_is_left_as_it_was(rows_of: Measure) -> None:
     rows = rows_of(_report.reporting(CPU, "resnet18", 64))
     assert names(rows) == ["FlopCounterMode, a forward pass", "FlopCounterMode, on meta tensors", "resizenet.report"]
     assert not failed(rows)
@@ -174,7 +173,7 @@ def test_the_counter_sees_attention() -> None:
     assert found in (attention, 0)  # torch 2.6 does not count the CPU's attention, only what surrounds it
 
 
-def test_upscaling(rows_of: Callable[..., list[Row]]) -> None:
+def test_upscaling(rows_of: Measure) -> None:
     pytest.importorskip("kornia")
     rows = rows_of(_transforms.upscaling(CPU, 4, 8, 16))
     assert [row["who"] for row in rows if row["baseline"]] == ["PIL, one by one"]
@@ -186,7 +185,7 @@ def test_upscaling(rows_of: Callable[..., list[Row]]) -> None:
 
 
 @pytest.mark.parametrize("antialias", [True, False])
-def test_random_crops(rows_of: Callable[..., list[Row]], *, antialias: bool) -> None:
+def test_random_crops(rows_of: Measure, *, antialias: bool) -> None:
     pytest.importorskip("kornia")
     rows = rows_of(_crops.cropping(CPU, 6, 64, 56, "float32", antialias=antialias))
     kornia = [] if antialias else ["kornia on the batch, slices", "kornia on the batch, warp"]
