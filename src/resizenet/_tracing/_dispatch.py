@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -13,10 +14,10 @@ from torch.utils.flop_counter import flop_registry
 from ._compute_rules import COMPUTE_RULES
 from ._layout import Layout
 from ._shape_rules import MULTI_OUTPUT_RULES, SHAPE_RULES, pointwise, untracked
-from ._table import LayoutTable
+from ._table import LayoutTable, Rule
 
 aten = torch.ops.aten
-_RULES = {**SHAPE_RULES, **COMPUTE_RULES}
+_RULES: dict[Any, Rule] = {**SHAPE_RULES, **COMPUTE_RULES}
 _FACTORIES = {  # take the shape of a tensor, and none of its positions
     *(aten.new_zeros, aten.new_ones, aten.new_empty, aten.new_full, aten.new_empty_strided),
     *(aten.zeros_like, aten.ones_like, aten.empty_like, aten.full_like, aten.rand_like, aten.randn_like),
@@ -32,14 +33,20 @@ class LayoutTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
         super().__init__()  # type: ignore[no-untyped-call]
         self.table = LayoutTable()
         self.table[image] = Layout.image(image.shape)
+        self._rng_state = torch.get_rng_state()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        op, kwargs = func.overloadpacket, kwargs or {}
+        op, rule, kwargs = func.overloadpacket, _rule_of(func), kwargs or {}
+        if rule is None and op not in MULTI_OUTPUT_RULES:  # composite operations arrive here in inference mode
+            with self:
+                out = func.decompose(*args, **kwargs)
+            if out is not NotImplemented:
+                return out
         inputs = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         if op not in _INDEXING and len({tensor.is_meta for tensor in inputs}) > 1:
             args, kwargs = tree_map_only(Tensor, lambda tensor: tensor.to("meta"), (args, kwargs))
         try:
-            out = _call(func, args, kwargs)
+            out = self._call(func, args, kwargs)
         except RuntimeError as error:
             if _NEEDS_VALUES.isdisjoint(func.tags):
                 raise
@@ -47,16 +54,30 @@ class LayoutTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
         if op in flop_registry:
             self.table.add_macs(flop_registry[op](*args, **kwargs, out_val=out) // 2)
         if op not in _FACTORIES and any(tensor in self.table for tensor in inputs):
-            self._record(func, args, out)
+            if op in MULTI_OUTPUT_RULES:
+                MULTI_OUTPUT_RULES[op](self.table, args, out)
+            else:
+                self._record(rule or untracked, args, out)
         return out
 
-    def _record(self, func: Any, args: Any, out: Any) -> None:
+    def _call(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Call the operation.
+
+        For batch norm in eval mode this only makes its outputs: its meta kernel takes 3 ms. Random numbers are drawn
+        from a copy of torch's generator, as other threads may draw from it at the same time.
+        """
+        if func.overloadpacket is aten.native_batch_norm and args[0].is_meta and args[5] is False:
+            return torch.empty_like(args[0]), args[0].new_empty(0), args[0].new_empty(0)
+        if torch.Tag.nondeterministic_seeded not in func.tags:
+            return func(*args, **kwargs)
+        with torch.random.fork_rng(devices=[]):
+            torch.set_rng_state(self._rng_state)
+            out = func(*args, **kwargs)
+            self._rng_state = torch.get_rng_state()
+        return out
+
+    def _record(self, rule: Rule, args: Any, out: Any) -> None:
         """Record the layouts of an operation's outputs."""
-        op = func.overloadpacket
-        if op in MULTI_OUTPUT_RULES:
-            MULTI_OUTPUT_RULES[op](self.table, args, out)
-            return
-        rule = _RULES.get(op) or (pointwise if _is_pointwise(func) else untracked)
         for tensor in tree_leaves(out):
             if isinstance(tensor, Tensor):
                 layout = rule(self.table, args, tensor)
@@ -64,19 +85,14 @@ class LayoutTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
                 self.table[tensor] = layout if fits else Layout.untracked(tensor.shape, layout.reach)
 
 
-def _call(func: Any, args: Any, kwargs: Any) -> Any:
-    """Call the operation. For batch norm in eval mode this only makes its outputs: its meta kernel takes 3 ms."""
-    if func.overloadpacket is aten.native_batch_norm and args[0].is_meta and args[5] is False:
-        return torch.empty_like(args[0]), args[0].new_empty(0), args[0].new_empty(0)
-    return func(*args, **kwargs)
+@cache
+def _rule_of(func: Any) -> Rule | None:
+    """Return the rule of an operation with one output; None without any.
 
-
-def _is_pointwise(func: Any) -> bool:
-    """Whether torch tags the operation, or the one that it is the in-place variant of, as pointwise.
-
-    In-place variants lack the tag: hardtanh_ in torch 2.6, gelu_ in 2.15. Asking for the other can go when all have it
-    (https://github.com/pytorch/pytorch/pull/173869).
+    Some in-place operations lack the tag ``pointwise`` that their counterparts have: hardtanh_ in torch 2.6, gelu_ in
+    2.15. Looking for the counterpart can go when all have it (https://github.com/pytorch/pytorch/pull/173869).
     """
-    name = func.overloadpacket.__name__
-    other = getattr(getattr(aten, name.removesuffix("_"), None), func._overloadname, func)
-    return torch.Tag.pointwise in func.tags or torch.Tag.pointwise in other.tags
+    op = func.overloadpacket
+    counterpart = getattr(getattr(aten, op.__name__.removesuffix("_"), None), func._overloadname, func)
+    is_pointwise = torch.Tag.pointwise in func.tags or torch.Tag.pointwise in counterpart.tags
+    return _RULES.get(op) or (pointwise if is_pointwise else None)

@@ -41,6 +41,8 @@ def skeleton(model: nn.Module) -> nn.Module:
     Raises:
         UnsupportedModelError: the model cannot be copied, or its tensors have no shape yet.
     """
+    if not isinstance(model, nn.Module):
+        raise UnsupportedModelError(f"report: expected a model that is a torch.nn.Module, got {model!r}")
     name = type(model).__name__
     if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
         raise UnsupportedModelError(
@@ -52,7 +54,7 @@ def skeleton(model: nn.Module) -> nn.Module:
             f"report: {name} has lazy modules, whose weights have no shape before the first call; call it once"
         )
     try:
-        with _CopyToMeta():
+        with torch.inference_mode(False), _CopyToMeta():
             copied = copy.deepcopy(model, _substitutes(model))
     except Exception as error:
         raise UnsupportedModelError(

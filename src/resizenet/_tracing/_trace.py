@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from threading import get_ident
 from typing import Any
 
 import torch
@@ -12,8 +13,9 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.utils._pytree import tree_leaves
 from torch.utils.hooks import RemovableHandle
 
-from .._errors import ShapeError, UnsupportedModelError
+from .._errors import ShapeError
 from ._dispatch import LayoutTracer
+from ._failure import explain_failure
 from ._layout import Reach
 from ._skeleton import skeleton
 from ._table import LayoutTable, Window
@@ -132,21 +134,14 @@ def trace(model: nn.Module, in_channels: int, size: tuple[int, int]) -> Trace:
         UnsupportedModelError: the model cannot be copied, or cannot run on one image without values.
     """
     copied = skeleton(model)
-    dtype = next((p.dtype for p in model.parameters()), torch.get_default_dtype())
-    image = torch.empty(1, in_channels, *size, dtype=dtype, device="meta")
+    image = _empty_image(in_channels, size, next((p.dtype for p in model.parameters()), torch.get_default_dtype()))
     tracer = LayoutTracer(image)
     recorder = _ModuleRecorder(copied, tracer.table)
     try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad(), _guard_originals(model), tracer:
+        with torch.inference_mode(False), torch.no_grad(), torch.device("cpu"), _guard_originals(model), tracer:
             copied(image)
-    except NotImplementedError as error:  # a RuntimeError, but not about a shape
-        raise _untraceable(model, error) from error
-    except (AssertionError, RuntimeError, ValueError) as error:
-        raise ShapeError(
-            f"report: {type(model).__name__} cannot take an image of ({in_channels}, {size[0]}, {size[1]}): {error}"
-        ) from error
     except Exception as error:
-        raise _untraceable(model, error) from error
+        raise explain_failure(error, copied, tracer.table.active[-1], (in_channels, *size)) from error
     return Trace(
         rows=tuple(recorder.rows.values()),
         macs=tracer.table.macs[""],
@@ -156,22 +151,26 @@ def trace(model: nn.Module, in_channels: int, size: tuple[int, int]) -> Trace:
     )
 
 
+def _empty_image(in_channels: int, size: tuple[int, int], dtype: torch.dtype) -> Tensor:
+    try:
+        with torch.inference_mode(False):
+            return torch.empty(1, in_channels, *size, dtype=dtype, device="meta")
+    except (RuntimeError, TypeError):  # overflow
+        raise ShapeError(f"report: an image of {(in_channels, *size)} is larger than any tensor") from None
+
+
 def _guard_originals(model: nn.Module) -> RemovableHandle:
-    """Refuse calls of the model's own modules, which a replaced forward may hold, until the handle is left."""
-    own = set(model.modules())
+    """Refuse calls of the model's own modules, which a replaced forward may hold, until the handle is left.
+
+    The hook is for all threads. In the others, the model may be called.
+    """
+    originals, thread = set(model.modules()), get_ident()
 
     def refuse(module: nn.Module, args: Any) -> None:
-        if module in own:
+        if module in originals and get_ident() == thread:
             raise NotImplementedError("a forward that was replaced calls the model instead of its copy")
 
     return register_module_forward_pre_hook(refuse)
-
-
-def _untraceable(model: nn.Module, error: Exception) -> UnsupportedModelError:
-    reason = str(error).partition("\n")[0]
-    return UnsupportedModelError(
-        f"report: {type(model).__name__} cannot be traced on one image without values: {type(error).__name__}: {reason}"
-    )
 
 
 def _row(name: str, module: nn.Module, before: Tensor | None, after: Tensor | None, table: LayoutTable) -> Row:
