@@ -1,15 +1,19 @@
 """The linear resizer: its filter, and its fused copy as one convolution."""
 
 from collections.abc import Callable
+from unittest import mock
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import reference
 from resizenet import LinearResizer
 from resizenet.functional import resize
 from resizenet.resizers import _linear
+from strategies import sizes
 
 Randomized = Callable[[nn.Module], nn.Module]
 EXACT = {"rtol": 0, "atol": 1e-10}  # float64
@@ -58,27 +62,27 @@ def test_an_image_of_the_finer_size_is_read_pixel_by_pixel() -> None:
     torch.testing.assert_close((resizer(x) - resize(x, (5, 7)))[:, 0], x[:, 1, ::2, ::2], **EXACT)
 
 
-EXACT_RATIOS = {
-    "defaults": {},
-    "2x2 mean": {"antialias": False},
-    "bicubic": {"interpolation": "bicubic"},
-    "by 3": {"oversample": 3, "kernel_size": 5},
-    "by 4, narrow": {"oversample": 4, "kernel_size": 4},
-    "wide": {"kernel_size": 8},
-    "mixed channels": {"out_channels": 5},
-}
-
-
-@pytest.mark.parametrize("options", EXACT_RATIOS.values(), ids=EXACT_RATIOS)
+@given(
+    size=sizes,
+    oversample=st.integers(1, 6),
+    margin=st.integers(0, 3),
+    rule=st.sampled_from([("bilinear", True), ("bilinear", False), ("bicubic", True)]),
+    out_channels=st.sampled_from([3, 2]),
+)
 def test_fused_it_is_one_convolution_at_the_exact_ratio(
-    randomized: Randomized, monkeypatch: pytest.MonkeyPatch, options: dict[str, object]
+    randomized: Randomized,
+    size: tuple[int, int],
+    oversample: int,
+    margin: int,
+    rule: tuple[str, bool],
+    out_channels: int,
 ) -> None:
-    resizer = randomized(LinearResizer((7, 11), **options))
-    fused = resizer.fuse()
-    x = image(7 * resizer.oversample, 11 * resizer.oversample)
-    plain = resizer(x)
-    monkeypatch.delattr(_linear, "resize")  # nothing is resized on this path
-    torch.testing.assert_close(fused(x), plain, **EXACT)
+    options = {"interpolation": rule[0], "antialias": rule[1], "out_channels": out_channels}
+    resizer = LinearResizer(size, oversample=oversample, kernel_size=oversample + 2 * margin, **options)
+    x = image(size[0] * oversample, size[1] * oversample)
+    expected, fused = randomized(resizer)(x), resizer.fuse()
+    with mock.patch.object(_linear, "resize", None):  # nothing is resized on this path
+        torch.testing.assert_close(fused(x), expected, **EXACT)
 
 
 @pytest.mark.parametrize(

@@ -95,12 +95,17 @@ class LinearResizer(LearnedResizer):
         return fused
 
     def _fixed_taps(self) -> Tensor:
-        """The fixed resize of one axis as a filter: the middle row of its matrix, without the zeros."""
-        matrix = resize_matrix(
-            9 * self.oversample, 9, interpolation=self.interpolation, antialias=self.antialias, dtype=torch.float64
-        )
-        row = matrix[4]
-        return row[row != 0].to(self.conv.weight)
+        """The fixed resize of one axis as a filter, centered on the ``oversample`` pixels of a result."""
+        row = resize_matrix(
+            9 * self.oversample,
+            9,
+            interpolation=self.interpolation,
+            antialias=self.antialias,
+            dtype=torch.float64,
+            device="cpu",
+        )[4]
+        margin = min(int(row.nonzero()[0]), 4 * self.oversample)  # symmetric, and at least as wide as the stride
+        return row[margin : len(row) - margin].to(self.conv.weight)
 
     def _joint_weight(self, taps: Tensor) -> Tensor:
         """(2 * out_channels, in_channels, k, k): the fixed resize with its 1x1 skip, then the learned filter."""
