@@ -148,7 +148,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
     "adapt classes": (
         lambda: rn.adapt(nn.Identity(), 5, num_classes=0),
         rn.ArgumentError,
-        "num_classes: expected a positive int, got 0",
+        "num_classes: expected a positive int up to 2147483647, got 0",
     ),
     "stem": (
         lambda: rn.adapt(nn.Identity(), 5, stem="nopool"),

@@ -15,14 +15,15 @@ NEEDS = {  # every room, and the rooms that it may import; __init__ and __main__
     "_errors": set(),
     "_checks": {"_errors"},
     "_sizes": {"_errors", "_checks"},
+    "_modules": {"_errors"},
     "_weights": {"_errors"},
     "kernels": {"_errors", "_checks", "_sizes"},
     "functional": {"_errors", "_checks", "_sizes", "kernels"},
-    "resizers": {"_errors", "_checks", "_sizes", "_weights", "functional", "kernels"},
+    "resizers": {"_errors", "_modules", "_checks", "_sizes", "_weights", "functional", "kernels"},
     "models": {"_errors", "_checks", "_sizes", "_weights", "functional"},
     "transforms": {"_errors", "_checks", "_sizes", "functional"},
     "_tracing": {"_errors", "_checks", "_sizes"},
-    "surgery": {"_errors", "_checks", "_sizes", "functional", "_tracing"},
+    "surgery": {"_errors", "_modules", "_checks", "_sizes", "functional", "_tracing"},
     "geometry": {"_errors", "_checks", "_sizes", "_tracing", "surgery"},
 }
 SHARED = {  # the private files that other rooms may import

@@ -1,13 +1,16 @@
 """Test what ``adapt`` changes and what it keeps; weights of new channels are worked out by hand."""
 
 import copy
+import threading
 from collections.abc import Callable
 
 import pytest
 import torch
 import torchvision
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor, nn
-from torch.nn.utils import prune
+from torch.nn.utils import parametrizations, parametrize, prune
 
 import resizenet as rn
 
@@ -234,3 +237,126 @@ def test_a_replaced_module_is_refused_before_anything_changes(resnet: nn.Module,
 def test_a_replaced_classifier_does_not_matter_if_the_classes_stay(resnet: nn.Module) -> None:
     resnet.fc = nn.Identity()
     assert stem_of(rn.adapt(resnet, 32)) == SMALL
+
+
+# --- all or nothing
+
+
+class Twice(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * x
+
+
+def small_resnet() -> nn.Module:
+    model = rn.models.ResNet(rn.models.BasicBlock, (1,), (8,), stem="imagenet", num_classes=5)
+    model.stem.conv = nn.Conv2d(3, 8, 7, stride=2, padding=3)  # with a bias
+    return model
+
+
+def replace(model: nn.Module, path: str, layer: nn.Module) -> None:
+    parent, _, name = path.rpartition(".")
+    setattr(model.get_submodule(parent), name, layer)
+
+
+def set_weight(layer: nn.Module, dtype: torch.dtype) -> None:
+    layer.weight = nn.Parameter(torch.zeros(layer.weight.shape, dtype=dtype), requires_grad=False)
+
+
+CHANGES: dict[str, Callable[[nn.Module, str], object]] = {  # of the layer at a path
+    "pruned weight": lambda model, path: prune.l1_unstructured(model.get_submodule(path), "weight", 0.5),
+    "pruned bias": lambda model, path: prune.l1_unstructured(model.get_submodule(path), "bias", 0.5),
+    "weight norm": lambda model, path: parametrizations.weight_norm(model.get_submodule(path)),
+    "spectral norm": lambda model, path: nn.utils.spectral_norm(model.get_submodule(path)),
+    "parametrized bias": lambda model, path: parametrize.register_parametrization(
+        model.get_submodule(path), "bias", Twice()
+    ),
+    "complex": lambda model, path: set_weight(model.get_submodule(path), torch.complex64),
+    "whole numbers": lambda model, path: set_weight(model.get_submodule(path), torch.int8),
+    "another module": lambda model, path: replace(model, path, nn.Identity()),
+    "a lazy module": lambda model, path: replace(model, path, nn.LazyLinear(5)),
+    "a lock": lambda model, path: setattr(model.get_submodule(path), "lock", threading.Lock()),
+    "frozen": lambda model, path: model.get_submodule(path).requires_grad_(False),
+    "strange feature_info": lambda model, path: setattr(model, "feature_info", [{"module": path}]),
+    "a number that cannot be set": lambda model, path: setattr(model, "__class__", Fixed),
+}
+
+
+class Fixed(rn.models.ResNet):
+    @property
+    def num_classes(self) -> int:
+        return self.fc.out_features
+
+
+@given(
+    changes=st.dictionaries(st.sampled_from(["stem.conv", "fc", "other"]), st.sampled_from(list(CHANGES))),
+    stem=st.sampled_from(["auto", "keep", "cifar", "no_pool", "fold"]),
+    options=st.fixed_dictionaries(
+        {},
+        optional={
+            "in_channels": st.sampled_from([1, 3, 6, 2**40]),
+            "num_classes": st.sampled_from([7, 10**30]),
+            "stem_weights": st.sampled_from(["center", "area", "pinv", "fresh"]),
+            "channel_weights": st.sampled_from(["sum", "cycle", "zero"]),
+        },
+    ),
+    inplace=st.booleans(),
+)
+def test_adapt_succeeds_or_raises_and_changes_nothing(
+    changes: dict[str, str], stem: str, options: dict[str, object], inplace: bool
+) -> None:
+    model = small_resnet()
+    model.other = nn.Linear(3, 3)
+    for path, change in changes.items():
+        CHANGES[change](model, path)
+
+    def state() -> list[object]:
+        tensors = [t for t in [*model.parameters(), *model.buffers()] if not nn.parameter.is_lazy(t)]
+        return [str(model), vars(model).get("feature_info"), [id(t) for t in tensors], [t._version for t in tensors]]
+
+    before, runs = state(), {"frozen", "a lock", "strange feature_info"}.issuperset(changes.values())
+    try:
+        adapted = rn.adapt(model, 32, stem=stem, inplace=inplace, **options)
+    except rn.ResizenetError:
+        assert state() == before
+        assert changes.values() or not {2**40, 10**30}.isdisjoint(options.values())
+        return
+    assert (adapted is model) == inplace
+    assert inplace or state() == before
+    if runs:
+        image = torch.rand(2, options.get("in_channels", 3), 32, 32)
+        assert adapted(image).shape == (2, options.get("num_classes", 5))
+
+
+def test_layers_whose_weights_are_computed_are_refused_if_they_are_replaced() -> None:
+    """A parametrized bias once failed after half of the changes, and a pruned one in the first forward."""
+    for change in ("parametrized bias", "pruned bias"):
+        model = small_resnet()
+        CHANGES[change](model, "fc")
+        before, weight = str(model), model.stem.conv.weight
+        message = (
+            r"^adapt: expected ResNet\.fc\.bias to be a parameter, but it is computed from other tensors; make it one"
+        )
+        with pytest.raises(rn.UnsupportedModelError, match=message):
+            rn.adapt(model, 32, num_classes=7, inplace=True)
+        assert str(model) == before
+        assert model.stem.conv.weight is weight
+        assert rn.adapt(model, 32, inplace=True)(torch.rand(2, 3, 32, 32)).shape == (2, 5)
+
+
+def test_numbers_beyond_any_tensor_are_refused() -> None:
+    for name in ("in_channels", "num_classes"):
+        with pytest.raises(rn.ArgumentError, match=rf"^{name}: expected a positive int up to 2147483647, got 1000"):
+            rn.adapt(small_resnet(), 32, **{name: 10**30})
+
+
+def test_sharded_models_are_refused(sharded: Callable[[nn.Module], nn.Module]) -> None:
+    with pytest.raises(rn.UnsupportedModelError, match=r"^adapt: the parameters of FSDPResNet are sharded; call adapt"):
+        rn.adapt(sharded(small_resnet()), 32, inplace=True)
+
+
+def test_a_model_made_in_inference_mode_becomes_a_normal_copy() -> None:
+    with torch.inference_mode():
+        model = small_resnet()
+    adapted = rn.adapt(model, 32, in_channels=1, num_classes=7)
+    adapted(torch.rand(2, 1, 32, 32)).sum().backward()
+    assert all(parameter.grad is not None for parameter in adapted.parameters())

@@ -79,6 +79,7 @@ def test_each_stem_has_its_stride_and_only_new_layers_get_new_weights(name: str,
 
     before, after = model.state_dict(), rn.adapt(model, 32, stem=stem, num_classes=7).state_dict()
     assert before.keys() == after.keys()
+    assert not {t.data_ptr() for t in before.values()} & {t.data_ptr() for t in after.values()}
     changed = {key for key in before if not torch.equal(before[key], after[key])}
     stays_3x3 = stem == "cifar" and model.get_submodule(conv).kernel_size == (3, 3)
     filters = set() if stem in ("keep", "no_pool") or stays_3x3 else {f"{conv}.weight"}

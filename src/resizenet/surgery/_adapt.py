@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import copy
+from contextlib import suppress
 from typing import Any, Literal, get_args
 
-from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
+from torch import nn
 
 from .._checks import check_choice, check_positive
+from .._modules import check_model, copy_model
 from .._sizes import Size, parse_size
 from ._channels import change_channels
-from ._classifier import change_classes
-from ._families import Family, family_of, find_classifier, find_convolution
-from ._stems import StemWeights, change_stem, check_stem, set_weight, stem_strides
+from ._classifier import new_classifier, set_classifier
+from ._families import family_of, find_classifier, find_convolution
+from ._stems import StemWeights, change_stem, check_stem, new_filter, stem_strides
 
 Stem = Literal["auto", "keep", "cifar", "no_pool", "fold"]
 ChannelWeights = Literal["sum", "cycle", "zero"]
@@ -97,41 +97,26 @@ def adapt(
     check_choice("channel_weights", channel_weights, get_args(ChannelWeights))
     for name, value in {"in_channels": in_channels, "num_classes": num_classes}.items():
         if value is not None:
-            check_positive(name, value)
+            check_positive(name, value, at_most=2**31 - 1)
+    check_model(model, operation="adapt")
     family = family_of(model)
     chosen = _auto_stem(min(size)) if stem == "auto" else stem
-    check_stem(model, family, chosen, in_channels)  # every check comes before the first change
-    if num_classes is not None:
-        find_classifier(model, family)
-    adapted = model if inplace else _copied(model)
+    check_stem(model, family, chosen, in_channels)
+    # Every check and every new tensor comes before the first change.
+    convolution = find_convolution(model, family)
+    weight = new_filter(convolution, chosen, stem_weights)
+    if in_channels is not None and in_channels != convolution.in_channels:
+        old = convolution.weight.detach() if weight is None else weight
+        weight = change_channels(old, in_channels, channel_weights)
+    classifier = None if num_classes is None else new_classifier(model, family, num_classes)
+    adapted = model if inplace else copy_model(model, operation="adapt")
     before = stem_strides(adapted, family)
-    change_stem(adapted, family, chosen, stem_weights)
-    _change_numbers(adapted, family, in_channels, num_classes, channel_weights)
+    change_stem(adapted, family, chosen, weight)
+    if classifier is not None:
+        set_classifier(find_classifier(adapted, family), classifier)
+    _sync_attributes(adapted, in_channels=in_channels, in_chans=in_channels, num_classes=num_classes)
     _sync_feature_info(adapted, before, stem_strides(adapted, family))
     return adapted
-
-
-def _change_numbers(
-    model: nn.Module, family: Family, in_channels: int | None, num_classes: int | None, channel_weights: str
-) -> None:
-    """Change the number of input channels and of classes."""
-    convolution = find_convolution(model, family)
-    if in_channels is not None and in_channels != convolution.in_channels:
-        set_weight(convolution, change_channels(convolution.weight.detach(), in_channels, channel_weights))
-    if num_classes is not None:
-        change_classes(find_classifier(model, family), num_classes)
-    _sync_attributes(model, in_channels=in_channels, in_chans=in_channels, num_classes=num_classes)
-
-
-def _copied(model: nn.Module) -> nn.Module:
-    """Return a deep copy. Tensors with a history, such as the weight of a pruned layer, are detached first."""
-    held = [
-        leaf
-        for module in model.modules()
-        for leaf in tree_leaves(vars(module))
-        if isinstance(leaf, Tensor) and not leaf.is_leaf
-    ]
-    return copy.deepcopy(model, {id(tensor): tensor.detach().clone() for tensor in held})
 
 
 def _auto_stem(side: int) -> str:
@@ -144,15 +129,16 @@ def _sync_attributes(model: Any, **values: int | None) -> None:
     """Update the numbers that models keep: ``in_channels`` (ours), ``in_chans`` (timm's) and ``num_classes``."""
     for name, value in values.items():
         if value is not None and hasattr(model, name):
-            setattr(model, name, value)
+            with suppress(AttributeError):  # a read-only property
+                setattr(model, name, value)
 
 
 def _sync_feature_info(model: Any, before: tuple[int, int], after: tuple[int, int]) -> None:
     """Update timm's ``feature_info``, a dict per map, for new strides behind the first convolution and the pool."""
+
+    def stride(old: int) -> int:
+        return after[0] if old == before[0] else old * after[1] // before[1]  # the first lies before the pool
+
     info = getattr(model, "feature_info", None)
-    if isinstance(info, list):
-        strides = [  # a map with the stride of the first convolution lies before the pool
-            after[0] if entry["reduction"] == before[0] else entry["reduction"] * after[1] // before[1]
-            for entry in info
-        ]
-        model.feature_info = [{**entry, "reduction": stride} for entry, stride in zip(info, strides, strict=True)]
+    if isinstance(info, list) and all(isinstance(entry, dict) and "reduction" in entry for entry in info):
+        model.feature_info = [{**entry, "reduction": stride(entry["reduction"])} for entry in info]

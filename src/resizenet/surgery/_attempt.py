@@ -9,8 +9,8 @@ from torch import nn
 
 from .._errors import ShapeError, UnsupportedModelError
 from .._tracing import FirstLayers, Trace, last_map, skeleton, stages, trace
-from ._families import Family, find_family
-from ._stems import change_stem, check_stem
+from ._families import Family, find_convolution, find_family
+from ._stems import change_stem, check_stem, new_filter
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def _trace_with_stem(
     changed = skeleton(model)
     try:
         check_stem(changed, family, stem, None)
-        change_stem(changed, family, stem, "center")
+        change_stem(changed, family, stem, new_filter(find_convolution(changed, family), stem, "center"))
         return trace(changed, in_channels, input_size)
     except (UnsupportedModelError, ShapeError):
         return None

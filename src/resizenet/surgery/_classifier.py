@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 
+from .._errors import UnsupportedModelError
+from .._modules import check_parameters
+from ._families import Family, find_classifier
 
-def change_classes(classifier: nn.Linear, num_classes: int) -> None:
-    """Draw new weights in place, with torch's initialization of a linear layer; they require gradients."""
-    classifier.out_features = num_classes
-    for name in ("weight", "bias"):
-        old = getattr(classifier, name)
-        if old is not None:
-            setattr(classifier, name, nn.Parameter(old.new_empty(num_classes, *old.shape[1:])))
-    classifier.reset_parameters()
+
+def new_classifier(model: nn.Module, family: Family, num_classes: int) -> nn.Linear:
+    """Return a classifier with fresh weights, which require gradients.
+
+    Raises:
+        UnsupportedModelError: the model has no classifier that holds its weights as floating point parameters.
+    """
+    old, path = find_classifier(model, family), f"{type(model).__name__}.{family.classifier}"
+    check_parameters(old, path, operation="adapt")
+    if not old.weight.is_floating_point():
+        raise UnsupportedModelError(f"adapt: expected {path}.weight to be floating point, got {old.weight.dtype}")
+    options: dict[str, Any] = {"device": old.weight.device, "dtype": old.weight.dtype}
+    return nn.Linear(old.in_features, num_classes, bias=old.bias is not None, **options)
+
+
+def set_classifier(classifier: nn.Linear, new: nn.Linear) -> None:
+    """Give the classifier the weights of a new one."""
+    classifier.weight, classifier.bias, classifier.out_features = new.weight, new.bias, new.out_features

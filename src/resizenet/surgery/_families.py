@@ -116,13 +116,11 @@ def find_classifier(model: nn.Module, family: Family) -> nn.Linear:
     """Return the classifier.
 
     Raises:
-        UnsupportedModelError: the module at its path is not a Linear with a plain weight.
+        UnsupportedModelError: the module at its path is not a Linear.
     """
     part = find_module(model, family.classifier)
     if not isinstance(part, nn.Linear):
         raise _unexpected(model, family.classifier, "a Linear", part)
-    if not isinstance(part.weight, nn.Parameter):
-        raise _unexpected(model, f"{family.classifier}.weight", "a Parameter", part.weight)
     return part
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from .._errors import UnsupportedModelError
+from .._modules import check_parameters
 from ..functional import fold_upscale, resize_filter
 from ..functional._memory_format import memory_format_of
 from ._families import Family, find_convolution, find_module
@@ -17,46 +18,52 @@ StemWeights = Literal["center", "area", "pinv", "fresh"]
 
 def check_stem(model: nn.Module, family: Family, stem: str, in_channels: int | None) -> None:
     """Raise UnsupportedModelError if the stem cannot be changed as requested."""
-    convolution = find_convolution(model, family)
+    convolution, path = find_convolution(model, family), f"{type(model).__name__}.{family.conv}"
     k, stride = convolution.kernel_size[0], convolution.stride[0]
     centered = k % 2 == 1 and convolution.kernel_size == (k, k) and convolution.dilation == (1, 1)
     even_stride = stride % 2 == 0 and convolution.stride == (stride, stride)
     folds = centered and even_stride and convolution.padding == (k // 2, k // 2)
     new_channels = in_channels is not None and in_channels != convolution.in_channels
     new_weight = new_channels or stem in ("cifar", "fold")
+    if new_weight:
+        check_parameters(convolution, path, operation="adapt", names=("weight",))
     requirements = {
         'stem="cifar" needs an odd, square, undilated kernel': stem != "cifar" or centered,
         'stem="fold" needs an odd, square, undilated kernel k with padding k // 2 and an even stride': (
             stem != "fold" or folds
         ),
         "in_channels needs a convolution without groups": not new_channels or convolution.groups == 1,
-        "a new weight needs a plain one, without parametrization": (
-            not new_weight or isinstance(convolution.weight, nn.Parameter)
-        ),
+        "a new weight needs a floating point dtype": not new_weight or convolution.weight.is_floating_point(),
     }
     for requirement, met in requirements.items():
         if not met:
             raise UnsupportedModelError(
-                f"adapt: {requirement}, and {type(model).__name__}.{family.conv} is {convolution}; "
-                'use stem="keep", or replace the layer by hand'
+                f'adapt: {requirement}, and {path} is {convolution}; use stem="keep", or replace the layer by hand'
             )
 
 
-def change_stem(model: nn.Module, family: Family, stem: str, stem_weights: StemWeights) -> None:
-    """Give the model the stem with this name; call ``check_stem`` first."""
+def new_filter(convolution: nn.Conv2d, stem: str, stem_weights: StemWeights) -> Tensor | None:
+    """Return the first filter of the stem with this name; None if it is the one that the convolution has."""
+    weight = convolution.weight.detach()
+    if stem == "cifar" and (convolution.kernel_size, convolution.stride) != ((3, 3), (1, 1)):
+        return _small_filter(weight, stem_weights)
+    return fold_upscale(weight, scale=2, stride=convolution.stride[0]) if stem == "fold" else None
+
+
+def change_stem(model: nn.Module, family: Family, stem: str, weight: Tensor | None) -> None:
+    """Give the model the stem with this name, and its first convolution the weight; call ``check_stem`` first."""
     convolution = find_convolution(model, family)
-    weight, stride = convolution.weight.detach(), convolution.stride
     if stem in ("cifar", "no_pool") and family.pool is not None:
         _remove_pool(model, family.pool)
-    if stem == "cifar" and (convolution.kernel_size, stride) != ((3, 3), (1, 1)):
-        set_weight(convolution, _small_filter(weight, stem_weights))
+    if stem == "cifar":
         convolution.stride = (1, 1)
     elif stem == "fold":
-        set_weight(convolution, fold_upscale(weight, scale=2, stride=stride[0]))
-        convolution.stride = (stride[0] // 2, stride[1] // 2)
+        convolution.stride = (convolution.stride[0] // 2, convolution.stride[1] // 2)
+    if weight is not None:
+        _set_weight(convolution, weight)
 
 
-def set_weight(convolution: nn.Conv2d, weight: Tensor) -> None:
+def _set_weight(convolution: nn.Conv2d, weight: Tensor) -> None:
     """Give the convolution another filter.
 
     The filter requires gradients if it or the old one does. If the kernel has another size, the padding becomes half
