@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from resizenet.kernels import _crop_resize
+from resizenet.kernels import _support, launch_crop_resize, why_unsupported_crops
 
 
 @dataclass
@@ -46,18 +46,20 @@ RULE = {"size": (32, 48), "dtype": torch.float16, "interpolation": "bilinear", "
             r"at least 0.125 of the images' sides, got (256, 256) -> (31, 256)",
         ),
         (Batch((2, 3, 1, 96)), {}, "at least 2 x 4 pixels, got (2, 3, 1, 96)"),
-        (Batch((0, 3, 64, 96)), {}, "expected an image"),
-        (Batch((1, 3, 30000, 30000)), {"size": (8000, 8000)}, "below 2**31"),
+        (Batch((0, 3, 64, 96)), {}, "expected at least one image"),
+        (Batch((1, 3, 30000, 30000)), {"size": (8000, 8000)}, "enough for 32-bit offsets"),
+        (Batch((1, 1, 4, 46340)), {"size": (2, 23170)}, None),  # 2 * 46340 * 23170 is just below 2**31
+        (Batch((1, 1, 4, 46400)), {"size": (2, 23300)}, "32-bit positions, got (4, 46400) -> (2, 23300)"),
     ],
 )
 def test_which_calls_the_kernel_supports(batch: Any, change: dict[str, Any], reason: str | None) -> None:
-    found = _crop_resize.why_unsupported_crops(batch, **{**RULE, **change})
+    found = why_unsupported_crops(batch, **{**RULE, **change})
     assert found is None if reason is None else reason in found
 
 
 def test_without_triton_no_call_is_supported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_crop_resize, "AVAILABLE", False)
-    assert _crop_resize.why_unsupported_crops(Batch(), **RULE) == "triton is not installed"  # type: ignore[arg-type]
+    monkeypatch.setattr(_support, "AVAILABLE", False)
+    assert why_unsupported_crops(Batch(), **RULE) == "triton is not installed"  # type: ignore[arg-type]
 
 
 def test_the_kernel_computes_what_the_oracle_does(passed: Callable[..., int]) -> None:
@@ -80,9 +82,7 @@ def call(source: torch.dtype, dtype: torch.dtype, before: int, layout: torch.mem
     x = torch.zeros(2, 3, before, before, dtype=source).contiguous(memory_format=layout)
     ones, boxes = torch.ones(3), torch.zeros(2, 4, dtype=torch.int64)
     flip = torch.zeros(2, dtype=torch.bool)
-    _crop_resize.launch_crop_resize(
-        x, boxes, (224, 224), flip=flip, scale=ones, shift=ones, antialias=antialias, dtype=dtype
-    )
+    launch_crop_resize(x, boxes, (224, 224), flip=flip, scale=ones, shift=ones, antialias=antialias, dtype=dtype)
 
 
 REGISTERS = 65536 // 32 // 32  # of a thread, where an SM holds 32 programs of one warp, as many as it may

@@ -1,11 +1,18 @@
 """Optional Triton kernels, for what plain PyTorch computes too; triton is imported when a kernel is first used."""
 
-from ._crop_resize import launch_crop_resize, why_unsupported_crops
+from ._crop_resize import launch_crop_resize
 from ._half_resizer import TritonHalfResizer
 from ._head_training import head_and_moments
 from ._moments import merge_moments
 from ._packing import pack_phases
-from ._support import DEFAULT, KERNELS, Kernels, why_unsupported_network, why_unsupported_training
+from ._support import (
+    DEFAULT,
+    KERNELS,
+    Kernels,
+    why_unsupported_crops,
+    why_unsupported_network,
+    why_unsupported_training,
+)
 
 __all__ = [
     "DEFAULT",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from typing import Literal, get_args
 
 import torch
@@ -20,6 +21,8 @@ _CHANNELS = (16, 32)
 _MAX_IMAGE_CHANNELS = 8
 _TRAINING_CHANNELS = 16
 _MAX_TRAINING_IMAGE_CHANNELS = 3  # the weight gradients of more channels do not fit the registers
+_CROP_DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32)
+_MAX_CROP_TAPS = 16  # rows of an image that a program keeps in registers
 
 
 def why_unsupported_device(device: torch.device) -> str | None:
@@ -72,6 +75,47 @@ def why_unsupported_training(x: Tensor, size: tuple[int, int], head: nn.Module) 
     if negative_slope > 1:
         return f"expected a negative_slope of at most 1, got {negative_slope}"
     return why_unsupported_call(x, size, wide.weight.dtype)
+
+
+def max_crop_taps(in_size: int, out_size: int, *, antialias: bool) -> int:
+    """The most pixels of an axis that one output pixel reads, for any box: less than the triangle's width from it."""
+    return math.ceil(2 * max(1.0, in_size / out_size)) if antialias else 2
+
+
+def why_unsupported_crops(
+    images: Tensor, size: tuple[int, int], dtype: torch.dtype, *, interpolation: str, antialias: bool
+) -> str | None:
+    """The reason why the kernel of ``crop_resize`` does not compute this call, or None.
+
+    Args:
+        images: (B, C, H, W).
+        size: (height, width) of the results in pixels.
+        dtype: dtype of the results.
+        interpolation: its name.
+        antialias: widen the kernel when a box shrinks.
+    """
+    if interpolation != "bilinear":
+        return f"expected interpolation='bilinear', got {interpolation!r}"
+    if images.dtype not in _CROP_DTYPES or dtype not in _CROP_DTYPES:
+        return f"expected uint8 or floating point of at most 32 bits, got {images.dtype} -> {dtype}"
+    if images.requires_grad and torch.is_grad_enabled():
+        return "expected images that need no gradient"
+    return _why_unsupported_crop_shapes(images, size, antialias=antialias) or why_unsupported_device(images.device)
+
+
+def _why_unsupported_crop_shapes(images: Tensor, size: tuple[int, int], *, antialias: bool) -> str | None:
+    before = tuple(images.shape[2:])
+    taps = [max_crop_taps(*lengths, antialias=antialias) for lengths in zip(before, size, strict=True)]
+    if max(taps) > _MAX_CROP_TAPS:
+        return f"expected results of at least {2 / _MAX_CROP_TAPS:.3f} of the images' sides, got {before} -> {size}"
+    if taps[0] > before[0] or taps[1] > before[1]:
+        return f"expected images of at least {taps[0]} x {taps[1]} pixels, got {tuple(images.shape)}"
+    farthest = sum((length - 1) * stride for length, stride in zip(images.shape[1:], images.stride()[1:], strict=True))
+    if images.shape[0] == 0 or max(images.shape[1] * math.prod(size), farthest) >= 2**31:
+        return f"expected at least one image, each small enough for 32-bit offsets, got {tuple(images.shape)} -> {size}"
+    if max(2 * lengths[0] * lengths[1] for lengths in zip(before, size, strict=True)) >= 2**31:
+        return f"expected sides small enough for 32-bit positions, got {before} -> {size}"
+    return None
 
 
 def computing_dtype(x: Tensor) -> torch.dtype:
