@@ -61,8 +61,8 @@ docs: install  ## the site, in docs/_build/html
 
 bench: install  ## the quick benchmarks, on the CPU
 	@for suite in resizer models transforms report; do \
-		$(BIN)/python -m benchmarks.throughput run $$suite --device cpu --quick || exit 1; \
-	done
+		$(BIN)/python -m benchmarks.throughput run $$suite --device cpu --quick || failed=1; \
+	done; exit $${failed:-0}
 
 wheel: install  ## sdist and wheel, in dist/
 	rm -rf dist

@@ -139,6 +139,7 @@ def backbone(device: torch.device, case: Case, network: str = "resnet50") -> Com
     """Compare a network at ``target`` px: alone, behind a fixed resize, behind the port and behind ours."""
     torch.manual_seed(0)
     images = case.images(device, "channels_last")
+    makers = resizers(case, device, "channels_last")
     model = case.place(torchvision.models.get_model(network, weights=None), device, "channels_last")
     plain = F.interpolate(images.float(), (case.target, case.target), mode="bilinear", antialias=True)
     small = plain.to(images.dtype).contiguous(memory_format=torch.channels_last)
@@ -154,7 +155,7 @@ def backbone(device: torch.device, case: Case, network: str = "resnet50") -> Com
         candidate("alone, on resized images", lambda: model, small, group="alone", baseline=True, **options),
         candidate("behind the fixed resize", behind(lambda: fixed), images, group="fixed", **options),
     ]
-    for who, make in resizers(case, device, "channels_last").items():
+    for who, make in makers.items():
         candidates.append(candidate(f"behind {who}", behind(make), images, peer=who == "port", **options))
     work = (training_work if case.train else inference_work)(model, small)
     return Comparison(candidates, tolerance * (_DEEP if case.train else 1), work)

@@ -46,34 +46,36 @@ def _kornia(images: Tensor, target: int) -> Tensor:
     return _to_levels(resize(images.float(), (target, target), align_corners=False, antialias=True))
 
 
-def _image_by_image(device: torch.device, images: Tensor, pictures: list[Image.Image], target: int) -> list[Candidate]:
-    size, resize = (target, target), v2.Resize((target, target))
+def upscaling(device: torch.device, batch: int, size: int, target: int) -> Comparison:
+    """Compare PIL and torchvision image by image, torch, kornia and ours on the batch, and ours with the stacking."""
+    torch.manual_seed(0)
+    images, ours = torch.randint(256, (batch, 3, size, size), dtype=torch.uint8), BatchResize(target)
+    pictures, resize = [F.to_pil_image(image) for image in images], v2.Resize((target, target))
 
-    def from_pil() -> Tensor:
-        resized = [picture.resize(size, Image.Resampling.BILINEAR) for picture in pictures]
+    def pil() -> Tensor:
+        resized = [picture.resize((target, target), Image.Resampling.BILINEAR) for picture in pictures]
         return torch.stack([F.pil_to_tensor(picture) for picture in resized]).to(device)
 
-    def from_tensors() -> Tensor:
+    def one_by_one() -> Tensor:
         return torch.stack([resize(image) for image in images]).to(device)
 
-    return [
-        Candidate("PIL, one by one", from_pil, mode=_MODE, peer=True, baseline=True),
-        Candidate("torchvision on tensors, one by one", from_tensors, mode=_MODE, peer=True),
-    ]
-
-
-def _with_stacking(device: torch.device, pictures: list[Image.Image], ours: BatchResize) -> list[Candidate]:
-    def from_tensors() -> Tensor:
+    def stacking() -> Tensor:
         return ours(torch.stack([F.pil_to_tensor(picture) for picture in pictures]).to(device))
 
-    def from_arrays() -> Tensor:
+    def stacking_arrays() -> Tensor:
         return ours(_stack(pictures).to(device))
 
     arrays = "BatchResize, and stacking PIL images as arrays"
-    return [
-        Candidate("BatchResize, and stacking PIL images", from_tensors, mode=_MODE),
-        Candidate(arrays, from_arrays, mode=_MODE, layout="channels_last"),
+    candidates = [
+        Candidate("PIL, one by one", pil, mode=_MODE, peer=True, baseline=True),
+        Candidate("torchvision on tensors, one by one", one_by_one, mode=_MODE, peer=True),
+        Candidate("BatchResize, and stacking PIL images", stacking, mode=_MODE),
+        Candidate(arrays, stacking_arrays, mode=_MODE, layout="channels_last"),
+        *_on_the_batch(device, images, target, ours),
     ]
+    work = Work(flops=0, least_bytes=batch * 3 * (size**2 + target**2))
+    # PIL's memory is not torch's. PIL has one thread, so torch gets one, too.
+    return Comparison(candidates, _GRAY_LEVEL, work, memory=False, threads=1)
 
 
 def _on_the_batch(device: torch.device, images: Tensor, target: int, ours: BatchResize) -> list[Candidate]:
@@ -88,21 +90,6 @@ def _on_the_batch(device: torch.device, images: Tensor, target: int, ours: Batch
             call = lambda resize=resize, stack=stack: resize(stack.to(device))  # noqa: E731
             candidates.append(Candidate(who, call, mode=_MODE, layout=layout, peer=resize is not ours))
     return candidates
-
-
-def upscaling(device: torch.device, batch: int, size: int, target: int) -> Comparison:
-    """Compare PIL and torchvision image by image, torch, kornia and ours on the batch, and ours with the stacking."""
-    torch.manual_seed(0)
-    images, ours = torch.randint(256, (batch, 3, size, size), dtype=torch.uint8), BatchResize(target)
-    pictures = [F.to_pil_image(image) for image in images]
-    candidates = [
-        *_image_by_image(device, images, pictures, target),
-        *_with_stacking(device, pictures, ours),
-        *_on_the_batch(device, images, target, ours),
-    ]
-    work = Work(flops=0, least_bytes=batch * 3 * (size**2 + target**2))
-    # PIL's memory is not torch's. PIL has one thread, so torch gets one, too.
-    return Comparison(candidates, _GRAY_LEVEL, work, memory=False, threads=1)
 
 
 def jobs(device: torch.device, *, quick: bool) -> Jobs:
