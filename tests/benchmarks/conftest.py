@@ -3,11 +3,15 @@
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from benchmarks.throughput import _compare, _models, _resizer, _roofline, _timing
+from benchmarks.throughput._compare import Bench, Comparison, Setting
 
 from resizenet.transforms import NativePolicy
 
@@ -77,3 +81,20 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         main()
 
     return call
+
+
+@pytest.fixture
+def rows_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[dict[str, Any]]]:
+    """Measure a comparison with few rounds and small ceilings, and compile without generating code."""
+    monkeypatch.setattr(_compare, "alternate", partial(_timing.alternate, warmup=0))
+    monkeypatch.setattr(_roofline, "COPY_BYTES", {"cpu": 2**16})
+    monkeypatch.setattr(_roofline, "MATRIX_SIDE", {"cpu": 32})
+    graph = partial(torch.compile, backend="eager", fullgraph=True, dynamic=False)
+    for module in (_resizer, _models):
+        monkeypatch.setattr(module, "compiled", lambda model, device: graph(model))
+
+    def measure(comparison: Comparison, dtype: str = "float32") -> list[dict[str, Any]]:
+        [rows] = Bench(torch.device("cpu"), rounds=2).run({Setting("task", "case", dtype, 2): lambda: comparison})
+        return rows
+
+    return measure
