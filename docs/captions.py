@@ -1,4 +1,4 @@
-"""The gallery's pictures: their title stands below them as text, which a phone can read too, instead of in them."""
+"""Moves the title of each gallery picture into a text caption below it, which stays readable on a phone."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from sphinx_gallery.scrapers import matplotlib_scraper
 
 
 def captioned(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]) -> str:
-    """sphinx-gallery's own images, whose alternative text is the title, each with the title as its caption; one picture per block.
+    """Save the picture of a block as sphinx-gallery does, with its title as the alternative text and the caption.
 
     Raises:
-        ValueError: a block with several pictures, or a picture without ``suptitle``.
+        ValueError: a block has several pictures, or a picture without ``suptitle``.
     """
     figures = [plt.figure(number) for number in plt.get_fignums()]
     captions = [figure.get_suptitle() for figure in figures]

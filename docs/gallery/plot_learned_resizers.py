@@ -2,9 +2,9 @@
 What a learned resizer does to a photograph
 ===========================================
 
-A resizer that is not trained yet, the published :class:`resizenet.LaplacianResizer`, and two resizers that are trained here for some seconds,
-together with a small network. They show what gradient descent adds to the fixed resize. Whether a network classifies better for it cannot be seen
-in pictures; it is measured in :doc:`/measured/resizing`.
+This page shows an untrained resizer, the published :class:`resizenet.LaplacianResizer`, and two resizers that are
+trained here for a few seconds together with a small network. The pictures show what gradient descent adds to the
+fixed resize. They cannot show whether a network classifies better; :doc:`/measured/resizing` measures that.
 """  # noqa: D205, D212, D415  # a page begins with its title
 
 import copy
@@ -26,7 +26,7 @@ half = (96, 128)
 
 
 def show(caption, images):
-    """Images (1, 3, H, W) in [0, 1] by their names, side by side; what is beyond that range is cut off."""
+    """Draw named images (1, 3, H, W) side by side, clamped to [0, 1]."""
     figure, axes = plt.subplots(1, len(images), figsize=(8, 0.6 + 6 / len(images)), layout="constrained")
     figure.suptitle(caption, fontsize=10)
     for panel, (name, image) in zip(axes, images.items(), strict=True):
@@ -39,8 +39,8 @@ def show(caption, images):
 # Before training
 # ---------------
 #
-# :class:`resizenet.Resizer` starts as exactly the fixed, antialiased resize, as its last convolution is zero. In front of a trained model it
-# changes no prediction.
+# :class:`resizenet.Resizer` starts as exactly the fixed, antialiased resize, because its last convolution is zero. In
+# front of a trained model it changes no prediction.
 with torch.no_grad():
     difference = Resizer(half).eval()(roof) - FixedResizer(half)(roof)
 print(f"largest difference: {difference.abs().max():.1g}")
@@ -49,30 +49,32 @@ print(f"largest difference: {difference.abs().max():.1g}")
 # The published Laplacian resizer
 # -------------------------------
 #
-# It has a weight and a bias for each of two layers of detail; these were trained with a ResNet-50 on ImageNet. The positive first weight weakens the
-# finest detail, the negative second one amplifies what is a little coarser: edges get far more contrast. The white rim comes from the published
-# network's padding with zeros; ``padding_mode="reflect"`` has none.
+# It has a weight and a bias for each of two layers of detail. These values were trained with a ResNet-50 on ImageNet.
+# The positive first weight weakens the finest detail. The negative second weight amplifies slightly coarser detail,
+# so edges get far more contrast. The white rim comes from the zero padding of the published network;
+# ``padding_mode="reflect"`` has none.
 muller = LaplacianResizer.paper(half)
 with torch.no_grad():
     plain, layered = FixedResizer(half, antialias=False)(roof), muller(roof)
 print("weights:", *(f"{weight:.3f}" for weight in muller.weight.tolist()))
 show(
     "The published Laplacian resizer: edges with more contrast, and a white rim",
-    {"resize without layers": plain, "with two layers": layered, "difference, zero is grey": 0.5 + layered - plain},
+    {"resize without layers": plain, "with two layers": layered, "difference, zero is gray": 0.5 + layered - plain},
 )
 
 # %%
 # A task that needs detail
 # ------------------------
 #
-# Patches of 32 px are halved to 16 px, and a small ResNet tells sharp ones from blurred ones. Most of the difference between the two is in the
-# detail that the fixed resize takes away. As in section 4 of the paper, the network is trained behind the fixed resize first.
+# Patches of 32 px are halved to 16 px, and a small ResNet tells sharp patches from blurred ones. Most of the
+# difference is in the detail that the fixed resize removes. As in section 4 of the paper, the network is first
+# trained behind the fixed resize.
 sharp = 2 * photographs - 1
 sources = torch.stack([sharp, gaussian_blur(sharp, 5, 1.0)])  # (2, 2, 3, 427, 640)
 
 
 def patches(count):
-    """(count, 3, 32, 32) from random places, and (count,): 0 for sharp, 1 for blurred."""
+    """Return patches (count, 3, 32, 32) from random places and labels (count,): 0 is sharp, 1 is blurred."""
     blurred, photograph = torch.randint(2, (2, count))
     tops, lefts = (torch.randint(side - 31, (count,)).tolist() for side in sharp.shape[2:])
     return torch.stack(
@@ -81,7 +83,7 @@ def patches(count):
 
 
 def train(model, steps, resizer_lr=None):
-    """The resizer, where it learns, has its own rate."""
+    """Train with SGD and a one-cycle schedule; a learned resizer has its own learning rate."""
     optimizer = torch.optim.SGD(
         model.parameter_groups(0.05, resizer_lr=resizer_lr, weight_decay=5e-4), momentum=0.9, nesterov=True
     )
@@ -104,25 +106,26 @@ network = train(FixedResizer(16).wrap(ResNet(BasicBlock, (1, 1, 1), (8, 16, 32),
 # What training makes of the residual
 # -----------------------------------
 #
-# Then both are trained together. Three pictures of each resizer: its output as it is; its output with the mean and the contrast of the fixed
-# resize, which shows the detail; and the difference of the first from the fixed resize, zero as grey.
+# Then both are trained together. There are three pictures of each resizer: its output; its output with the mean and
+# the contrast of the fixed resize, which makes the detail visible; and the difference between its output and the
+# fixed resize, where zero is gray.
 #
-# The share of fine detail in the output, below, is the standard deviation of what a blur takes away, over that of the whole.
+# The share of fine detail is the standard deviation of what a blur removes, divided by that of the whole image.
 
 
 def restored(image, reference):
-    """Every channel with the mean and the standard deviation of the reference's."""
+    """Give every channel the mean and the standard deviation that it has in the reference."""
     mean, deviation = (statistic(image, (2, 3), keepdim=True) for statistic in (torch.mean, torch.std))
     return (image - mean) / deviation * reference.std((2, 3), keepdim=True) + reference.mean((2, 3), keepdim=True)
 
 
 def detail(image):
-    """The share of fine detail."""
+    """Return the share of fine detail."""
     return (image - gaussian_blur(image, 5, 1.0)).std() / image.std()
 
 
 def compare(caption, resizer):
-    """The fixed resize, the learned one, that with the contrast of the fixed one, and the difference."""
+    """Draw the fixed resize, the learned one, the learned one with restored contrast, and the difference."""
     with torch.no_grad():
         fixed, learned = (each(2 * roof - 1, half) / 2 + 0.5 for each in (FixedResizer(16), resizer))
     print(f"fine detail: {detail(fixed):.0%} fixed, {detail(learned):.0%} learned")
@@ -131,24 +134,26 @@ def compare(caption, resizer):
 
 
 # %%
-# :class:`resizenet.LinearResizer`, one filter of 147 numbers, here at a tenth of the network's learning rate: broad areas lose contrast and change
-# colour, to which the network is indifferent, as BatchNorm evens it out. What is as fine as the tiles keeps its contrast, and so stands out.
+# :class:`resizenet.LinearResizer` has one filter of 147 numbers and learns here at a tenth of the network's learning
+# rate. Broad areas lose contrast and change color; BatchNorm evens that out, so the network is indifferent to it.
+# Detail as fine as the tiles keeps its contrast, so it stands out.
 linear = train(LinearResizer(16).wrap(copy.deepcopy(network)), 120, resizer_lr=0.005).resizer
-compare("A trained LinearResizer: areas are fainter and in other colours, fine detail stands out", linear)
+compare("A trained LinearResizer: areas are fainter and in other colors, fine detail stands out", linear)
 
 # %%
-# :class:`resizenet.Resizer`, the network of 12,035 numbers, here at a fiftieth of the network's learning rate: contrast and colour change more than
-# detail does, edges get coloured seams, and padding with zeros shows at the border.
+# :class:`resizenet.Resizer` has 12,035 parameters and learns here at a fiftieth of the network's learning rate.
+# Contrast and color change more than detail does, edges get colored seams, and the zero padding shows at the border.
 learned = train(Resizer(16).wrap(copy.deepcopy(network)), 60, resizer_lr=0.001).resizer
-compare("A trained Resizer: other colours and contrast, and seams along edges", learned)
+compare("A trained Resizer: other colors and contrast, and seams along edges", learned)
 
 # %%
-# What this shows, and what not
-# -----------------------------
+# What this shows, and what it does not
+# -------------------------------------
 #
-# One short training on two photographs, for a task that was chosen because detail decides it. With four seeds the colours came out differently each
-# time; the linear filter had more fine detail than the fixed resize every time, the network a little more or as much. A picture that looks sharper
-# is not a better input: only the accuracy of the network behind it counts, against the fixed resize with the same training, as in
-# :doc:`/measured/resizing`. How to measure it on your own images is in :doc:`/guides/learned_resizer`.
+# This is one short training on two photographs, for a task that was chosen because detail decides it. With four seeds
+# the colors were different each time. The linear filter had more fine detail than the fixed resize every time; the
+# network had a little more or as much. A picture that looks sharper is not a better input. Only the accuracy of the
+# network behind it counts, compared with the fixed resize after the same training, as in :doc:`/measured/resizing`.
+# How to measure it on your own images is in :doc:`/guides/learned_resizer`.
 
 plt.show()

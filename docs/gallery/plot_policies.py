@@ -2,10 +2,10 @@
 What each resize policy does to an image
 ========================================
 
-Three photographs with a box and a mask each, through every policy of :mod:`resizenet.transforms`, in training and in evaluation. What a policy
-says of itself, with its ``describe()``, stands below its pictures.
+Three photographs, each with a box and a mask, go through every policy of :mod:`resizenet.transforms`, in training and
+in evaluation. The text below each picture is the policy's own ``describe()``.
 
-A policy's transforms take a whole sample, as all of torchvision's v2 transforms do, so that boxes and masks follow the image by themselves.
+A policy's transforms take a whole sample, as all v2 transforms of torchvision do. Boxes and masks follow the image.
 """  # noqa: D205, D212, D415  # a page begins with its title
 
 import torch
@@ -21,12 +21,16 @@ from resizenet import transforms
 # The photographs
 # ---------------
 #
-# A portrait panorama, a landscape and an image of 32 px, cut from two photographs of scikit-learn. The masks are thresholds: what is darker than
-# the sky around the roof, what is redder than the leaves around the flower. A box is drawn around each mask.
+# A portrait panorama, a landscape and an image of 32 px, cut from two photographs of scikit-learn. The masks are
+# thresholds: pixels darker than the sky around the roof, and pixels redder than the leaves around the flower. A box
+# is drawn around each mask.
 
 
 def make_sample(name, channel, inside, within, window):
-    """The image, its mask and its box, cropped to a window (top, left, height, width); the mask counts within (left, top, right, bottom)."""
+    """Return the image, its mask and its box, cropped to ``window`` (top, left, height, width).
+
+    The mask is empty outside ``within`` (left, top, right, bottom).
+    """
     image = torch.tensor(load_sample_image(name)).permute(2, 0, 1)
     left, top, right, bottom = within
     mask = torch.zeros(image.shape[1:], dtype=torch.bool)
@@ -42,12 +46,12 @@ def make_sample(name, channel, inside, within, window):
 
 
 def tower(window):
-    """The upper roof of a tower."""
+    """Return the upper roof of a tower."""
     return make_sample("china.jpg", 2, lambda blue: blue < 190, (95, 28, 320, 140), window)
 
 
 def flower(window):
-    """A flower with most of its petals."""
+    """Return a flower with most of its petals."""
     return make_sample("flower.jpg", 0, lambda red: red > 90, (165, 80, 450, 362), window)
 
 
@@ -59,7 +63,7 @@ photographs = {
 
 
 def draw(axes, sample, title):
-    """The image, the outline of its mask in white, its box in red, and the size."""
+    """Draw the image, the outline of its mask in white, its box in red, and the size."""
     height, width = sample["image"].shape[-2:]
     axes.imshow(sample["image"].permute(1, 2, 0).numpy())
     if sample["mask"].any() and not sample["mask"].all():
@@ -81,11 +85,11 @@ for panel, (name, photograph) in zip(axes, photographs.items(), strict=True):
 # How a policy is shown
 # ---------------------
 #
-# One photograph in each row: as it is, in two draws of the training transform, and in evaluation.
+# Each row has one photograph: as it is, in two draws of the training transform, and in evaluation.
 
 
 def show(policy, caption, of_size=None):
-    """Every photograph through both halves of a policy; ``of_size`` makes the policy from the photograph's size instead."""
+    """Draw every photograph through a policy; ``of_size`` makes a policy from the photograph's size instead."""
     figure, axes = plt.subplots(3, 4, figsize=(8, 7), layout="constrained", width_ratios=[1.25, 1, 1, 1])
     figure.suptitle(caption, fontsize=10)
     figure.supxlabel(policy.describe(), family="monospace", fontsize=8, x=0.01, horizontalalignment="left")
@@ -103,8 +107,8 @@ torch.manual_seed(0)
 # Native
 # ------
 #
-# For data sets of one small size. The image is padded with black and cropped to its own size, so that objects move and keep their size; evaluation
-# sees it as it is. Each photograph has a policy of its own size here.
+# For data sets of one small size. Training pads the image with black and crops it to its own size, so objects move
+# and keep their size. Evaluation leaves it unchanged. Each photograph has a policy of its own size here.
 show(
     transforms.NativePolicy(32),
     "Native: training shifts the image and shows black at its edges, evaluation shows the image itself",
@@ -115,7 +119,8 @@ show(
 # Upscale
 # -------
 #
-# Small images for a network made for large ones. The shape of objects is kept, and what does not fit is cut off: most of a panorama.
+# For small images and a network made for large ones. Objects keep their shape. Parts that do not fit are cut off:
+# most of a panorama.
 show(
     transforms.UpscalePolicy(96),
     "Upscale: a square part of the tower and of the flower, all of the small image, enlarged",
@@ -125,7 +130,7 @@ show(
 # Stretch
 # -------
 #
-# Nothing is cut off and nothing is filled; the shape of objects is what pays.
+# Nothing is cut off and nothing is filled, but objects change their shape.
 show(
     transforms.StretchPolicy(96),
     "Stretch: everything is in the picture, the tower flat and the flower narrow",
@@ -135,37 +140,40 @@ show(
 # Letterbox
 # ---------
 #
-# Everything is shown in its shape, and the rest is filled. Small images are not enlarged unless ``upscale=True``.
-# :meth:`resizenet.transforms.Letterbox.inverse` takes boxes and masks that a model finds back to the source.
+# Everything is visible in its own shape, and the rest of the canvas is filled. Small images are not enlarged unless
+# ``upscale=True``. :meth:`resizenet.transforms.Letterbox.inverse` maps the boxes and masks that a model finds back to
+# the source.
 show(
     transforms.LetterboxPolicy(96, fill=114),
-    "Letterbox: everything in its shape, between grey bars; the small image in a grey frame",
+    "Letterbox: everything in its shape, between gray bars; the small image in a gray frame",
 )
 
 # %%
 # Random resized crop
 # -------------------
 #
-# Crops of random area and aspect in training, the centre in evaluation. Objects look larger in training than in evaluation, which networks
-# notice; the policy says by how much, and which evaluation size evens it out. A box may lose its object to the crop.
+# Training takes crops of random area and aspect ratio, evaluation the center. Objects look larger in training than in
+# evaluation, which costs accuracy. The policy says by how much, and which evaluation size compensates. A crop may
+# miss the object of a box.
 show(
     transforms.RandomResizedCropPolicy(96),
     "Random resized crop: training shows small parts, enlarged and a little stretched, evaluation the middle",
 )
 
 # %%
-# The same pair, evened out with the size that it suggested:
+# The same policy with the evaluation size that it suggested:
 show(
     transforms.RandomResizedCropPolicy(96, eval_size=transforms.suggest_eval_size(96)),
-    "Random resized crop, evaluated larger: objects look as large as in training, in the mean",
+    "Random resized crop, evaluated larger: on average, objects look as large as in training",
 )
 
 # %%
 # Keep ratio
 # ----------
 #
-# A milder training: a little zoom and a little stretch around the covering resize, filled where the stretch leaves a side short. Here every image
-# is zoomed and stretched; by default, half of them each.
+# Training is milder: a little zoom and a little stretch around the covering resize, filled where the stretch leaves a
+# side too short. Here every image is zoomed and stretched; by default, half of them are zoomed and half are
+# stretched.
 show(
     transforms.KeepRatioPolicy(96, scale_probability=1.0, ratio_probability=1.0),
     "Keep ratio: training differs little from evaluation; thin black bars where an image was stretched",
@@ -175,7 +183,7 @@ show(
 # BiT-HyperRule
 # -------------
 #
-# Stretched, then cropped at random in training; only stretched in evaluation, where objects look smaller.
+# Training stretches the image and then crops it at random. Evaluation only stretches it, so objects look smaller.
 show(
     transforms.BiTHyperRulePolicy(96, 120),
     "BiT-HyperRule: the whole image, stretched, in evaluation, and four fifths of each side in training",

@@ -2,8 +2,9 @@
 What a ResNet sees of a small image
 ===================================
 
-The stages of ResNet-18 over one photograph in three sizes, and what the middle cell of each map sees of it. At 224 px, the size it was made for,
-the last map has 7x7 cells; at 32 px it has a single one, whose field is mostly padding. :func:`resizenet.adapt` changes that.
+The stages of ResNet-18 over one photograph at three sizes, and what the middle position of each feature map sees of
+it. At 224 px, the size that the network was made for, the last map has 7x7 positions. At 32 px it has a single one,
+and most of its receptive field is padding. :func:`resizenet.adapt` changes that.
 
 The numbers are those of :func:`resizenet.report`. Its ``plot()`` draws the same without a photograph.
 """  # noqa: D205, D212, D415  # a page begins with its title
@@ -23,11 +24,14 @@ model = torchvision.models.resnet18(num_classes=10)
 
 
 def draw(axes, photograph, row):
-    """The photograph, pale where the middle cell does not see it, and the cells of the map; everything in input pixels."""
+    """Draw the photograph in input pixels, with the positions of the map.
+
+    It is pale where the middle position of the map does not see it.
+    """
     height, width = photograph.shape[-2:]
     top, left = (
-        start + cells // 2 * stride
-        for start, cells, stride in zip(row.field_start, row.output_map, row.stride, strict=True)
+        start + positions // 2 * stride
+        for start, positions, stride in zip(row.field_start, row.output_map, row.stride, strict=True)
     )
     field = Rectangle(
         (left, top),
@@ -51,7 +55,7 @@ def draw(axes, photograph, row):
 
 
 def show(found, caption):
-    """One panel for the first convolution and for each of the four stages."""
+    """Draw one panel for the first convolution and one for each of the four stages."""
     fed = functional.resize(photograph, found.input_size)
     figure, axes = plt.subplots(1, 5, figsize=(8, 2.5), layout="constrained")
     figure.suptitle(caption, fontsize=10)
@@ -63,40 +67,42 @@ def show(found, caption):
 # 224 px: as it was made
 # ----------------------
 #
-# The maps shrink and the fields grow: a cell of ``layer3`` sees nearly the whole image, one of ``layer4`` more than there is. These are
-# theoretical fields, the pixels that can have any influence at all; those in the middle have most of it. Red is around a field, and reddish what lies
-# beyond the image; a map's cells are drawn where they are 8x8 or fewer.
+# The maps shrink and the receptive fields grow. A position of ``layer3`` sees nearly the whole image, and one of
+# ``layer4`` sees more than the image. These are theoretical fields: all pixels that can have any influence. Pixels in
+# the middle have most of it. The red frame is the field, and reddish areas lie beyond the image. The grid of
+# positions is drawn for maps of at most 8x8.
 found = report(model, 224)
 print(found)
-show(found, "ResNet-18 at 224 px: fields grow from 7 px to beyond the image, the last map has 7x7 cells")
+show(found, "ResNet-18 at 224 px: fields grow from 7 px to beyond the image, the last map is 7x7")
 
 # %%
 # 64 px
 # -----
 #
-# The same network and the same fields in pixels. Now they exceed the image from ``layer2`` on, and the last map has four cells.
+# The network and its fields in pixels are the same. Now they exceed the image from ``layer2`` on, and the last map
+# has four positions.
 found = report(model, 64)
 print(found)
-show(found, "ResNet-18 at 64 px: fields are larger than the image from layer2 on, the last map has 2x2 cells")
+show(found, "ResNet-18 at 64 px: fields are larger than the image from layer2 on, the last map is 2x2")
 
 # %%
 # 32 px
 # -----
 #
-# One cell is left in ``layer4``, where three quarters of the parameters are. Its 3x3 kernels meet one cell and eight zeros.
+# ``layer4`` has one position left and three quarters of the parameters. Its 3x3 kernels meet one value and 8 zeros.
 found = report(model, 32)
 print(found)
-show(found, "ResNet-18 at 32 px: only the first convolution sees less than the image, the last map is one cell")
+show(found, "ResNet-18 at 32 px: only the first convolution sees less than the image, the last map is 1x1")
 
 # %%
 # 32 px, adapted
 # --------------
 #
-# ``adapt`` makes the first convolution 3x3 with stride 1 and takes the pool out; all other weights are kept. Every stage's map has four times as
-# many cells in each direction, and no tap meets padding only. It costs fifteen times the multiply-accumulates, about as much as the old stem does
-# on the same image upscaled by 4.
+# ``adapt`` makes the first convolution 3x3 with stride 1 and removes the pool. All other weights are kept. Each side
+# of every stage's map has four times as many positions, and no tap meets only padding. It costs fifteen times the
+# multiply-accumulates. That is about the cost of the old stem on the same image upscaled by 4.
 found = report(adapt(model, 32), 32)
 print(found)
-show(found, "ResNet-18 at 32 px after adapt: fields lie within the image as far as layer2, the last map has 4x4 cells")
+show(found, "ResNet-18 at 32 px after adapt: fields lie within the image as far as layer2, the last map is 4x4")
 
 plt.show()
