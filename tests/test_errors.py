@@ -1,9 +1,11 @@
 """Every error: its place in the tree, and a message that says what was expected and what came."""
 
+import math
 import pickle
 import re
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -11,7 +13,7 @@ from torch import nn
 
 import resizenet as rn
 from resizenet import functional, transforms
-from resizenet._checks import check_choice, check_positive
+from resizenet._checks import check_choice, check_positive, parse_int, parse_number, parse_range
 
 TREE = {
     "ResizenetError": (Exception,),
@@ -59,6 +61,33 @@ def test_a_positive_int_is_an_int_and_positive(value: object) -> None:
     with pytest.raises(rn.ArgumentError, match=re.escape(f"channels: expected a positive int, got {value!r}")):
         check_positive("channels", value)
     check_positive("channels", 1)
+
+
+@pytest.mark.parametrize("value", [-1, 5, 10**400, 1.0, math.nan, True, "1", None, (1,)])
+def test_an_int_in_a_range_is_an_int_and_in_the_range(value: object) -> None:
+    with pytest.raises(rn.ArgumentError, match=re.escape(f"epoch: expected an int from 0 to 4, got {value!r}")):
+        parse_int("epoch", value, at_least=0, at_most=4)
+    assert parse_int("epoch", np.int64(4), at_least=0, at_most=4) == 4
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, 10**400, math.nan, math.inf, True, "1", None, 1j, (1,)])
+def test_a_number_in_a_range_is_a_finite_real_number_in_the_range(value: object) -> None:
+    with pytest.raises(
+        rn.ArgumentError, match=re.escape(f"share: expected a number above 0 and at most 1, got {value!r}")
+    ):
+        parse_number("share", value, above=0, at_most=1)
+    assert parse_number("share", np.float32(0.5), above=0, at_most=1) == 0.5
+
+
+@pytest.mark.parametrize(
+    "values", [(2, 1), (0, 1), (1, math.inf), (1, 10**400), (math.nan, 1), (1,), "12", 1, (1, "2")]
+)
+def test_a_range_is_two_finite_positive_numbers_in_order(values: object) -> None:
+    with pytest.raises(
+        rn.ArgumentError, match=re.escape(f"scale: expected (low, high) with 0 < low <= high <= inf, got {values!r}")
+    ):
+        parse_range("scale", values)
+    assert parse_range("scale", [1, np.float32(2)]) == (1.0, 2.0)
 
 
 IMAGE = torch.rand(2, 3, 5, 7)
@@ -196,7 +225,11 @@ MISTAKES: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
         rn.ArgumentError,
         "ratio: expected (low, high) with 0 < low <= high <= inf, got (0, 1)",
     ),
-    "crop_pct": (lambda: POLICY(5, crop_pct=1.1), rn.ArgumentError, "crop_pct: expected a share in (0, 1], got 1.1"),
+    "crop_pct": (
+        lambda: POLICY(5, crop_pct=1.1),
+        rn.ArgumentError,
+        "crop_pct: expected a number above 0 and at most 1, got 1.1",
+    ),
     "policy interpolation": (
         lambda: transforms.UpscalePolicy(5, interpolation="area"),
         rn.UnknownNameError,

@@ -41,6 +41,8 @@ def test_whole_numbers_of_numpy_are_sizes() -> None:
 @example(float("nan"))
 @example((3, True))
 @example(b"ab")
+@example((3, 2**31))
+@example(10**400)
 def test_anything_else_is_a_size_error_that_names_the_argument(size: object) -> None:
     with pytest.raises(SizeError, match=r"^eval_size: expected an int or \(height, width\)"):
         parse_size(size, argument="eval_size")

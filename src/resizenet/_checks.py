@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable, Sequence
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, TypeGuard
 
 from ._errors import ArgumentError, UnknownNameError
@@ -48,11 +48,11 @@ def parse_number(
     at_most: float | None = None,
 ) -> float:
     """``value`` as a float if it is a finite real number within the bounds; otherwise raise ArgumentError."""
-    if isinstance(value, Real) and not isinstance(value, bool):
-        number = float(value)
+    number = _finite_float(value)
+    if number is not None and not isinstance(value, bool):
         low = (above is None or number > above) and (at_least is None or number >= at_least)
         high = (below is None or number < below) and (at_most is None or number <= at_most)
-        if low and high and math.isfinite(number):
+        if low and high:
             return number
     bounds = {"above": above, "at least": at_least, "below": below, "at most": at_most}
     limits = " and ".join(f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None)
@@ -61,11 +61,27 @@ def parse_number(
 
 def parse_range(argument: str, values: object, *, upper: float = math.inf) -> tuple[float, float]:
     """(low, high) with 0 < low <= high <= ``upper``; otherwise raise ArgumentError."""
-    if is_sequence(values) and len(values) == 2 and all(isinstance(value, Real) for value in values):
-        low, high = map(float, values)
-        if 0 < low <= high <= upper:
+    if is_sequence(values) and len(values) == 2:
+        low, high = map(_finite_float, values)
+        if low is not None and high is not None and 0 < low <= high <= upper:
             return low, high
     raise ArgumentError(f"{argument}: expected (low, high) with 0 < low <= high <= {upper:g}, got {values!r}")
+
+
+def parse_int(argument: str, value: object, *, at_least: int, at_most: int) -> int:
+    """``value`` as an int if it has an integer type and is within the bounds; otherwise raise ArgumentError."""
+    if isinstance(value, Integral) and not isinstance(value, bool) and at_least <= int(value) <= at_most:
+        return int(value)
+    raise ArgumentError(f"{argument}: expected an int from {at_least} to {at_most}, got {value!r}")
+
+
+def _finite_float(value: object) -> float | None:
+    """``value`` as a float, or None unless it is a finite real number that a float can hold."""
+    try:
+        number = float(value) if isinstance(value, Real) else math.nan
+    except OverflowError:  # of a large int
+        return None
+    return number if math.isfinite(number) else None
 
 
 def is_int(value: object) -> TypeGuard[int]:
