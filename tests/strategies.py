@@ -24,6 +24,7 @@ memory_formats = st.sampled_from([torch.contiguous_format, torch.channels_last])
 positive_lengths = st.floats(0.01, 1e6, allow_nan=False)
 bad_sizes = st.one_of(
     st.integers(max_value=0),
+    st.integers(min_value=2**31),
     st.floats(),
     st.booleans(),
     st.none(),

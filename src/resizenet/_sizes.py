@@ -12,7 +12,9 @@ from ._errors import SizeError
 
 Size = int | Sequence[int]
 """One int for a square, or (height, width), in pixels."""
-_MAX_SIDE = 2**31 - 1  # torch's kernels index pixels with 32 bits
+
+MAX_SIDE = 2**31 - 1
+"""The longest side of an image in pixels, because torch's kernels index pixels with 32 bits."""
 
 
 def parse_size(size: object, *, argument: str = "size") -> tuple[int, int]:
@@ -26,8 +28,8 @@ def parse_size(size: object, *, argument: str = "size") -> tuple[int, int]:
         raise SizeError(f"{argument}: expected an int or (height, width) in whole pixels, got {size!r}") from None
     if height < 1 or width < 1 or any(isinstance(value, bool) for value in values):
         raise SizeError(f"{argument}: expected an int or (height, width), each at least 1, got {size!r}")
-    if any(isinstance(side, int) and side > _MAX_SIDE for side in (height, width)):  # symbolic ints have no bound
-        raise SizeError(f"{argument}: expected an int or (height, width), each at most {_MAX_SIDE}, got {size!r}")
+    if any(isinstance(side, int) and side > MAX_SIDE for side in (height, width)):  # symbolic ints have no bound
+        raise SizeError(f"{argument}: expected an int or (height, width), each at most {MAX_SIDE}, got {size!r}")
     return height, width
 
 

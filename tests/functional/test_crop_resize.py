@@ -252,6 +252,14 @@ def test_convention_boxes_are_top_left_height_width(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.int32, torch.uint64], ids=str)
+def test_boxes_of_small_integer_dtypes_do_not_overflow(path: str, dtype: torch.dtype) -> None:
+    x, boxes = torch.rand(1, 1, 300, 400), torch.tensor([[200, 150, 100, 250]])
+    with by(path):
+        assert torch.equal(crop_resize(x, boxes.to(dtype), 7), crop_resize(x, boxes, 7))
+
+
+@pytest.mark.parametrize("path", PATHS)
 def test_convention_antialias_is_the_default(path: str) -> None:
     x, boxes = torch.rand(1, 1, 16, 16), torch.tensor([[0, 0, 16, 16]])
     with by(path):

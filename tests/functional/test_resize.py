@@ -339,7 +339,7 @@ def test_other_sizes_and_interpolations_are_refused() -> None:
         resize(X, 5, interpolation="bilinaer")
 
 
-@pytest.mark.parametrize("lengths", [(0, 5), (5, -1), (5.0, 5), (True, 5)])
+@pytest.mark.parametrize("lengths", [(0, 5), (5, -1), (5.0, 5), (True, 5), (10**30, 5), (5, 2**31)])
 def test_the_matrix_needs_positive_lengths(lengths: tuple[int, int]) -> None:
     with pytest.raises(ArgumentError, match=r"(in|out)_size: expected a positive int"):
         resize_matrix(*lengths)

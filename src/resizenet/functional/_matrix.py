@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from .._checks import check_choice, check_positive
+from .._sizes import MAX_SIDE
 from ._interpolation import INTERPOLATIONS, Interpolation
 
 
@@ -118,7 +119,7 @@ def resize_matrix(
         (out_size, in_size); each row sums to 1.
 
     Raises:
-        ArgumentError: a length that is not a positive int.
+        ArgumentError: a length that is not a positive int, or above 2**31 - 1.
         UnknownNameError: an unknown interpolation.
 
     Example:
@@ -129,8 +130,8 @@ def resize_matrix(
         tensor([[0.5000, 0.5000, 0.0000, 0.0000],
                 [0.0000, 0.0000, 0.5000, 0.5000]])
     """
-    check_positive("in_size", in_size)
-    check_positive("out_size", out_size)
+    check_positive("in_size", in_size, at_most=MAX_SIDE)
+    check_positive("out_size", out_size, at_most=MAX_SIDE)
     check_choice("interpolation", interpolation, INTERPOLATIONS)
     start, length = (torch.full((), pixels, device=device) for pixels in (0, in_size))
     matrix = box_matrix(start, length, in_size, out_size, interpolation=interpolation, antialias=antialias)

@@ -116,7 +116,7 @@ def resize(x: Tensor, size: Size, *, interpolation: Interpolation = "bilinear", 
         (B, C, height, width) with the dtype, device and memory format of ``x``; under autocast, autocast's dtype.
 
     Raises:
-        SizeError: a size that is not positive or not whole.
+        SizeError: a size that is not positive, not whole, or above 2**31 - 1.
         ShapeError: not four dimensions, or no pixel.
         DtypeError: neither floating point nor uint8, or not a dense tensor.
         UnknownNameError: an unknown interpolation.
