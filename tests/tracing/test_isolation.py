@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from torch import Tensor, nn
+from torch.nn.modules.module import _has_any_global_hook
 
 import resizenet as rn
 from networks import Apply, build
@@ -104,11 +105,12 @@ def in_forward(action: Callable[[], object]) -> Iterator[nn.Module]:
 def test_another_thread_runs_the_model_while_it_is_traced() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
     image = torch.rand(1, 3, 8, 8)
-    expected, results = model(image), []
-    with in_forward(lambda: results.append(model(image))) as waiting:
+    expected, seen = model(image), []
+    with in_forward(lambda: seen.append((model(image), bool(_has_any_global_hook())))) as waiting:
         model.append(waiting)
         rn.report(model, 8)
-    assert torch.equal(results[0], expected)
+    assert torch.equal(seen[0][0], expected)
+    assert not seen[0][1], "a hook on all modules slows other threads down, and compiled modules warn of it"
 
 
 def test_random_numbers_that_another_thread_draws_are_not_drawn_again() -> None:
@@ -137,3 +139,8 @@ def test_eight_threads_trace_and_run_one_model() -> None:
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda task: task(), work * 16))
     assert found == expected * 16
+
+
+def test_a_compiled_model_is_traced_without_a_warning() -> None:
+    model = rn.create_model("resnet20")
+    assert rn.report(torch.compile(model, backend="eager"), 32).macs == rn.report(model, 32).macs

@@ -166,6 +166,11 @@ class CopiesToItself(nn.Sequential):
         return self
 
 
+class RefusesCopies(nn.Module):
+    def __deepcopy__(self, memo: dict[int, object]) -> RefusesCopies:
+        raise ValueError
+
+
 def locked() -> nn.Module:
     model = nn.Sequential(nn.Conv2d(3, 4, 3))
     model.lock = threading.Lock()
@@ -182,6 +187,10 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "a lock": (
         locked,
         "traces a copy without values, and Sequential cannot be copied: cannot pickle '_thread.lock' object",
+    ),
+    "an error without a message": (
+        RefusesCopies,
+        "traces a copy without values, and RefusesCopies cannot be copied: ValueError at `raise ValueError`",
     ),
     "a copy that is the module": (
         lambda: nn.Sequential(CopiesToItself(nn.Conv2d(3, 4, 3))),

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from ._dims import AxisSpan
 from ._layout import Layout, Reach
@@ -90,6 +91,26 @@ def _resample(table: LayoutTable, args: Sequence[Any], out: Tensor) -> Layout:
     return untracked(table, args, out)
 
 
+def _resize(table: LayoutTable, args: Sequence[Any], out: Tensor, *, radius: int, antialias: bool = False) -> Layout:
+    """Shrinking by a whole factor is a window, and the factor multiplies the stride; otherwise see ``_resample``.
+
+    Convention: position centers are at half-integers, and the kernel reaches ``radius`` positions, of the output with
+    ``antialias`` and of the input without. Where a center hits a position exactly, the others may have no weight.
+    """
+    x, _, *others = args
+    align_corners, scales = any(n is True for n in others), [n for n in tree_leaves(others) if isinstance(n, float)]
+    factors = [before // after for before, after in zip(x.shape[2:], out.shape[2:], strict=True)]
+    whole = all(n * side == before for n, side, before in zip(factors, out.shape[2:], x.shape[2:], strict=True))
+    if align_corners or not whole or table[x].map != tuple(x.shape[2:]) or scales not in ([], [1 / n for n in factors]):
+        return _resample(table, args, out)
+    windows = []
+    for factor in factors:
+        is_single = radius == 0 or factor == 1 or (factor % 2 == 1 and not antialias)
+        kernel = 1 if is_single else 2 * radius * (factor if antialias else 1) - factor % 2
+        windows.append((kernel, factor, (kernel - factor) // 2, 1))
+    return table[x].slide(windows, out.shape)
+
+
 # --- reductions and norms
 
 
@@ -151,10 +172,6 @@ def _attention(table: LayoutTable, args: Sequence[Any], out: Tensor) -> Layout:
     return replace(tokens, dims=(*tokens.dims[:-1], (AxisSpan(out.shape[-1]),)))
 
 
-_RESAMPLING = (
-    *(aten.upsample_nearest2d, aten._upsample_nearest_exact2d, aten.upsample_bilinear2d, aten.upsample_bicubic2d),
-    *(aten._upsample_bilinear2d_aa, aten._upsample_bicubic2d_aa, aten.pixel_shuffle),
-)
 _REDUCTIONS = (
     *(aten.mean, aten.sum, aten.prod, aten.amax, aten.amin, aten.max, aten.min),
     *(aten.logsumexp, aten.var, aten.std, aten.var_mean),
@@ -168,7 +185,12 @@ _BATCH_NORMS = (aten.native_batch_norm, aten._native_batch_norm_legit_no_trainin
 
 COMPUTE_RULES: dict[Any, Rule] = {
     **dict.fromkeys((aten._adaptive_avg_pool2d, aten.adaptive_max_pool2d), _adaptive_pool),
-    **dict.fromkeys(_RESAMPLING, _resample),
+    **dict.fromkeys((aten.upsample_nearest2d, aten.pixel_shuffle), _resample),
+    aten._upsample_nearest_exact2d: partial(_resize, radius=0),
+    aten.upsample_bilinear2d: partial(_resize, radius=1),
+    aten.upsample_bicubic2d: partial(_resize, radius=2),
+    aten._upsample_bilinear2d_aa: partial(_resize, radius=1, antialias=True),
+    aten._upsample_bicubic2d_aa: partial(_resize, radius=2, antialias=True),
     **dict.fromkeys(_REDUCTIONS, _reduction),
     **dict.fromkeys((aten._softmax, aten._log_softmax, aten._safe_softmax, aten.cumsum), _softmax),
     **dict.fromkeys(_BATCH_NORMS, _batch_norm),

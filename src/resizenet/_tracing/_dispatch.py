@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -27,10 +28,14 @@ _INDEXING = {aten.index, aten.index_put, aten.index_put_}  # by masks too, whose
 
 
 class LayoutTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does not annotate it
-    """Records in ``table`` what every operation makes of an image (B, C, H, W)."""
+    """Records in ``table`` what every operation makes of an image (B, C, H, W).
 
-    def __init__(self, image: Tensor) -> None:
+    Operations on the parameters of the original model are refused. A forward that was replaced may hold the original.
+    """
+
+    def __init__(self, image: Tensor, originals: Iterable[Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._originals = set(map(id, originals))
         self.table = LayoutTable()
         self.table[image] = Layout.image(image.shape)
         self._rng_state = torch.get_rng_state()
@@ -43,6 +48,8 @@ class LayoutTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
             if out is not NotImplemented:
                 return out
         inputs = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        if not self._originals.isdisjoint(map(id, inputs)):
+            raise NotImplementedError("a forward that was replaced calls the model instead of its copy")
         if op not in _INDEXING and len({tensor.is_meta for tensor in inputs}) > 1:
             args, kwargs = tree_map_only(Tensor, lambda tensor: tensor.to("meta"), (args, kwargs))
         try:

@@ -16,7 +16,7 @@ def explain_failure(
     error: Exception, model: nn.Module, module: str, shape: tuple[int, ...]
 ) -> ShapeError | UnsupportedModelError:
     """Return the error to raise when a model fails on an image of this shape (C, H, W) inside ``module``."""
-    name, kind, reason = type(model).__name__, type(error).__name__, _reason(error)
+    name, kind, reason = type(model).__name__, type(error).__name__, reason_of(error)
     if isinstance(error, NotImplementedError | RecursionError) or not isinstance(error, _ABOUT_SHAPES):
         reason = reason.partition("\n")[0]
         reason = reason if reason.startswith(kind) else f"{kind}: {reason}"
@@ -30,7 +30,7 @@ def explain_failure(
     )
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """Return the message, or for an empty one the line of code that raised the error."""
     raised_at = traceback.extract_tb(error.__traceback__)[-1]
     return str(error).strip() or f"{type(error).__name__} at `{raised_at.line or raised_at.name}`"

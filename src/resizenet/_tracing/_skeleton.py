@@ -18,6 +18,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 from torch.overrides import TorchFunctionMode
 
 from .._errors import UnsupportedModelError
+from ._failure import reason_of
 
 _HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 _WEIGHT_HOOKS = (BasePruningMethod, WeightNorm, SpectralNorm)  # without them a module has no weight
@@ -58,7 +59,7 @@ def skeleton(model: nn.Module) -> nn.Module:
             copied = copy.deepcopy(model, _substitutes(model))
     except Exception as error:
         raise UnsupportedModelError(
-            f"report: traces a copy without values, and {name} cannot be copied: {error}"
+            f"report: traces a copy without values, and {name} cannot be copied: {reason_of(error)}"
         ) from error
     if not {*copied.modules()}.isdisjoint(model.modules()):
         raise UnsupportedModelError(

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from threading import get_ident
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.utils._pytree import tree_leaves
-from torch.utils.hooks import RemovableHandle
 
 from .._errors import ShapeError
 from ._dispatch import LayoutTracer
@@ -135,10 +132,10 @@ def trace(model: nn.Module, in_channels: int, size: tuple[int, int]) -> Trace:
     """
     copied = skeleton(model)
     image = _empty_image(in_channels, size, next((p.dtype for p in model.parameters()), torch.get_default_dtype()))
-    tracer = LayoutTracer(image)
+    tracer = LayoutTracer(image, model.parameters())
     recorder = _ModuleRecorder(copied, tracer.table)
     try:
-        with torch.inference_mode(False), torch.no_grad(), torch.device("cpu"), _guard_originals(model), tracer:
+        with torch.inference_mode(False), torch.no_grad(), torch.device("cpu"), tracer:
             copied(image)
     except Exception as error:
         raise explain_failure(error, copied, tracer.table.active[-1], (in_channels, *size)) from error
@@ -157,20 +154,6 @@ def _empty_image(in_channels: int, size: tuple[int, int], dtype: torch.dtype) ->
             return torch.empty(1, in_channels, *size, dtype=dtype, device="meta")
     except (RuntimeError, TypeError):  # overflow
         raise ShapeError(f"report: an image of {(in_channels, *size)} is larger than any tensor") from None
-
-
-def _guard_originals(model: nn.Module) -> RemovableHandle:
-    """Refuse calls of the model's own modules, which a replaced forward may hold, until the handle is left.
-
-    The hook is for all threads. In the others, the model may be called.
-    """
-    originals, thread = set(model.modules()), get_ident()
-
-    def refuse(module: nn.Module, args: Any) -> None:
-        if module in originals and get_ident() == thread:
-            raise NotImplementedError("a forward that was replaced calls the model instead of its copy")
-
-    return register_module_forward_pre_hook(refuse)
 
 
 def _row(name: str, module: nn.Module, before: Tensor | None, after: Tensor | None, table: LayoutTable) -> Row:
