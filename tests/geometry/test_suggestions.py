@@ -289,7 +289,7 @@ def test_an_output_stride_that_timm_takes_has_the_promised_effect(name: str) -> 
 def test_a_report_traces_once_and_its_suggestions_are_computed_when_first_read(monkeypatch: pytest.MonkeyPatch) -> None:
     traces = []
     real = _trace.LayoutTracer
-    monkeypatch.setattr(_trace, "LayoutTracer", lambda image: traces.append(1) or real(image))
+    monkeypatch.setattr(_trace, "LayoutTracer", lambda *args: traces.append(1) or real(*args))
     found = rn.report(TV.resnet18(num_classes=10), 32)
     assert all((found.rows, found.warnings, found.final, found.macs))
     assert len(traces) == 1
