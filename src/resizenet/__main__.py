@@ -6,10 +6,13 @@ import argparse
 import importlib
 import importlib.util
 import json
+import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +42,15 @@ def _resizenet() -> Makers:
 
 
 def _timm() -> Makers:
-    if importlib.util.find_spec("timm") is None:
+    if not _has_timm():
         return {}
     timm: Any = importlib.import_module("timm")
-    return {name: partial(timm.create_model, name) for name in timm.list_models()}
+    names = dict.fromkeys([*timm.list_models(), *timm.list_models(pretrained=True)])  # the latter have tags
+    return {name: partial(timm.create_model, name) for name in names}
+
+
+def _has_timm() -> bool:
+    return importlib.util.find_spec("timm") is not None
 
 
 _PACKAGES = {"torchvision": _torchvision, "resizenet": _resizenet, "timm": _timm}
@@ -53,15 +61,28 @@ def _load(name: str) -> nn.Module:
     if ":" in name:
         return _load_attribute(name)
     package, slash, bare = name.partition("/")
-    packages = [package] if slash and package in _PACKAGES else list(_PACKAGES)
-    bare = bare if slash and package in _PACKAGES else name
+    if not slash or package not in _PACKAGES:
+        package, bare = "", name
+    searched = [package] if package else list(_PACKAGES)
     names: list[str] = []
-    for package in packages:
-        makers = _PACKAGES[package]()
+    for makers in (_PACKAGES[name]() for name in searched):
         if bare in makers:
-            return _without_values(makers[bare])
+            with _errors_as_arguments(f"{name!r} cannot be made"):
+                return _without_values(makers[bare])
         names.extend(makers)
-    raise UnknownNameError(f"model: no {bare!r} among the models of {', '.join(packages)}{did_you_mean(bare, names)}")
+    missing = "; timm is not installed" if "timm" in searched and not _has_timm() else ""
+    hint = did_you_mean(bare, names)
+    raise UnknownNameError(f"model: no {bare!r} among the models of {', '.join(searched)}{hint}{missing}")
+
+
+@contextmanager
+def _errors_as_arguments(problem: str) -> Iterator[None]:
+    """Raise ArgumentError for whatever the user's or another package's code raises."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise ArgumentError(f"model: {problem}: {reason}") from None
 
 
 def _without_values(make: Callable[[], nn.Module]) -> nn.Module:
@@ -69,24 +90,23 @@ def _without_values(make: Callable[[], nn.Module]) -> nn.Module:
         with warnings.catch_warnings(), torch.device("meta"):
             warnings.simplefilter("ignore")  # torchvision warns that a default initialization will change
             return make()
-    except NotImplementedError:  # some constructors read values, such as that of torchvision's RegNet
+    except RuntimeError:  # some constructors read values, such as that of torchvision's RegNet
         return make()
 
 
 def _load_attribute(name: str) -> nn.Module:
     """Return the model at ``module:attribute``, or the one that the function there returns."""
     module, _, path = name.partition(":")
-    folder = str(Path.cwd())  # python -m searches it too
-    sys.path.insert(0, folder)
+    if not all(part.isidentifier() for part in [*module.split("."), *path.split(".")]):
+        raise ArgumentError(f"model: expected a name or module:attribute, got {name!r}")
+    paths = list(sys.path)
+    sys.path.insert(0, str(Path.cwd()))  # python -m searches it too
     try:
-        found: Any = importlib.import_module(module)
-        for part in path.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        raise ArgumentError(f"model: cannot load {name!r}: {error}") from None
+        with _errors_as_arguments(f"{name!r} cannot be loaded"):
+            found: Any = attrgetter(path)(importlib.import_module(module))
+            model = found() if callable(found) and not isinstance(found, nn.Module) else found
     finally:
-        sys.path.remove(folder)
-    model = found if isinstance(found, nn.Module) else found() if callable(found) else found
+        sys.path[:] = paths
     if not isinstance(model, nn.Module):
         raise ArgumentError(f"model: expected {name!r} to be or return a model, got {type(model).__name__}")
     return model
@@ -108,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--in-channels", type=int, default=3, metavar="N", help="channels of the image (default: 3)")
     add("--layers", action="store_true", help="a line per layer instead of one per stage")
     add("--json", action="store_true", help="print JSON instead of a table")
-    add("--plot", type=Path, metavar="FILE", help="draw maps and receptive fields into a file, such as out.png")
+    add("--plot", metavar="FILE", help="draw maps and receptive fields into a file, such as out.png")
     commands.add_parser(
         "models", help="names, parameters and MACs of the models for small images, at 32 px, 10 classes"
     )
@@ -129,28 +149,38 @@ def _print_report(found: GeometryReport, *, layers: bool, as_json: bool) -> None
         print(found.table(layers=layers))
 
 
-def _plot(found: GeometryReport, path: Path) -> None:
+def _plot(found: GeometryReport, path: str) -> None:
+    if not Path(path).suffix or Path(path).is_dir():
+        raise ArgumentError(f"plot: expected a file such as out.png, got {path!r}")
     try:
         found.plot().savefig(path)
     except ValueError as error:  # matplotlib does not support the file's suffix
         raise ArgumentError(f"plot: {error}") from None
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return the exit status, which is 2 if an argument is wrong."""
-    options = _parser().parse_args(arguments)
+def _run(options: argparse.Namespace) -> None:
     if options.command == "models":
         _print_models()
-        return 0
-    try:
+    else:
         size = options.size[0] if len(options.size) == 1 else options.size
         found = report(_load(options.model), size, in_channels=options.in_channels)
         if options.plot is not None:
             _plot(found, options.plot)
+        _print_report(found, layers=options.layers, as_json=options.json)
+    sys.stdout.flush()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return the exit status: 2 after a mistake, 1 if the output was closed early."""
+    options = _parser().parse_args(arguments)
+    try:
+        _run(options)
+    except BrokenPipeError:  # such as `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes again when it exits
+        return 1
     except (ResizenetError, ModuleNotFoundError, OSError) as error:
         print(f"resizenet: {error}", file=sys.stderr)
         return 2
-    _print_report(found, layers=options.layers, as_json=options.json)
     return 0
 
 

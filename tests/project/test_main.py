@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 import resizenet.__main__ as command
@@ -61,10 +63,21 @@ def test_torchvision_comes_before_resizenet_and_timm(name: str, parameters: str,
     assert capsys.readouterr().out.partition("\n")[0].endswith(f", {parameters} parameters")
 
 
-def test_names_of_timm_are_unknown_without_it(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+@pytest.mark.parametrize("name", ["timm/test_resnet.r160_in1k", "test_resnet.r160_in1k"])
+def test_names_of_timm_may_have_tags(name: str, capsys: Capture) -> None:
+    assert command.main(["report", name, "--size", "160"]) == 0
+    assert capsys.readouterr().out.startswith("ResNet at 3x160x160: ")
+
+
+@pytest.mark.parametrize("name", ["timm/resnet10t", "resnet10t"])
+def test_the_error_without_timm_says_that_it_is_missing(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
     monkeypatch.setattr(command.importlib.util, "find_spec", lambda name: None)
-    assert command.main(["report", "resnet10t"]) == 2
-    assert capsys.readouterr().err.startswith("resizenet: model: no 'resnet10t' among the models of ")
+    assert command.main(["report", name]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("resizenet: model: no 'resnet10t' among the models of ")
+    assert message.endswith("; timm is not installed\n")
 
 
 def test_modules_in_the_current_folder_are_found(
@@ -136,8 +149,15 @@ def test_models_lists_every_model(capsys: Capture) -> None:
 MISTAKES = {
     "resnext29_8x64": "model: no 'resnext29_8x64' among the models of torchvision, resizenet, timm; did you mean 'resn",
     "resizenet/resnet21": "model: no 'resnet21' among the models of resizenet; did you mean 'resnet",
-    "torchvision.models:resnet0": "model: cannot load 'torchvision.models:resnet0': module 'torchvision.models' has no",
-    "no_such_package:net": "model: cannot load 'no_such_package:net': No module named 'no_such_package'",
+    "torchvision.models:resnet0": "model: 'torchvision.models:resnet0' cannot be loaded: AttributeError: module 'torch",
+    "no_such_package:net": "model: 'no_such_package:net' cannot be loaded: ModuleNotFoundError: No module named 'no_s",
+    "json:dumps": "model: 'json:dumps' cannot be loaded: TypeError: dumps() missing 1 required positional argument",
+    ":b": "model: expected a name or module:attribute, got ':b'",
+    ".a:b": "model: expected a name or module:attribute, got '.a:b'",
+    "hf_hub:timm/resnet18": "model: expected a name or module:attribute, got 'hf_hub:timm/resnet18'",
+    "resnet20 --size 1000000000": "report: an image of (3, 1000000000, 1000000000) is larger than any tensor",
+    "resnet20 --plot .": "plot: expected a file such as out.png, got '.'",
+    "resnet20 --plot out": "plot: expected a file such as out.png, got 'out'",
     "resnet20 --size 0": "input_size: expected an int or (height, width), each at least 1, got 0",
     "resnet20 --size 1 2 3": "input_size: expected an int or (height, width), got 3 numbers",
     "alexnet --size 8": "report: AlexNet cannot take an image of (3, 8, 8): ",
@@ -153,6 +173,60 @@ def test_a_mistake_prints_one_line_and_returns_2(arguments: str, capsys: Capture
     assert out == ""
     assert err.startswith(f"resizenet: {MISTAKES[arguments]}")
     assert err.count("\n") == 1
+
+
+FAULTY_MODULES = {
+    "raise ValueError('two\\nlines')": "ValueError: two",
+    "import sys; sys.exit('gone')": "SystemExit: gone",
+    "net = (": "SyntaxError: '(' was never closed (faulty.py, line 1)",
+    "def net(): raise KeyError('no weights')": "KeyError: 'no weights'",
+    "def __getattr__(name): raise OSError(name)": "OSError: net",
+    "import sys; sys.path.clear(); raise ImportError": "ImportError: ",
+}
+
+
+@pytest.mark.parametrize("source", FAULTY_MODULES)
+def test_whatever_a_module_raises_is_one_line(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    (tmp_path / "faulty.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "faulty", raising=False)
+    path = list(sys.path)
+    assert command.main(["report", "faulty:net"]) == 2
+    assert capsys.readouterr().err == f"resizenet: model: 'faulty:net' cannot be loaded: {FAULTY_MODULES[source]}\n"
+    assert sys.path == path
+
+
+@pytest.mark.parametrize("name", ["", "folder.png"])
+def test_a_plot_is_not_written_beside_the_requested_file(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    (tmp_path / "folder.png").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert command.main(["report", "resnet20", "--size", "32", "--plot", name]) == 2
+    assert capsys.readouterr().err == f"resizenet: plot: expected a file such as out.png, got {name!r}\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
+
+
+names = st.text(alphabet="ab.:/_ \n0é", max_size=8) | st.text(max_size=5)
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=names, size=st.integers(), plot=st.none() | names)
+def test_any_name_size_and_file_are_answered(name: str, size: int, plot: str | None, capsys: Capture) -> None:
+    plotting = [] if plot is None else [f"--plot={plot}"]
+    assert command.main(["report", f"--size={size}", *plotting, "--", name]) == 2
+    assert capsys.readouterr().err.startswith("resizenet: ")
+
+
+@pytest.mark.parametrize("arguments", [["models"], ["report", "resnet20", "--size", "32", "--json"]])
+def test_a_closed_pipe_ends_the_command_quietly(arguments: list[str]) -> None:
+    command_line = [sys.executable, "-m", "resizenet", *arguments]
+    with subprocess.Popen(command_line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(timeout=120) == 1
 
 
 @pytest.mark.parametrize("arguments", ["", "reprot", "report", "report resnet20 --size big"])
