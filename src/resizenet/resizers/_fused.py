@@ -19,7 +19,7 @@ from ..functional._interpolation import Interpolation
 from ..functional._memory_format import is_channels_last
 from ..kernels import DEFAULT, KERNELS, Kernels, TritonHalfResizer, pack_phases, why_unsupported_network
 from ._base import LearnedResizer
-from ._network import affine_map, apply_affine, resize_features
+from ._network import affine_map, apply_affine, check_enough_values, resize_features
 
 _CPU_CHUNK_BYTES = 16 * 2**20  # features of this size stay in a CPU's cache between one operation and the next
 
@@ -120,6 +120,7 @@ class FusedResizer(LearnedResizer):
         return why_unsupported_network(self.head, out_channels=self.out_channels, interpolation=self.interpolation)
 
     def _forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        check_enough_values(self, x, size)
         if self.half_resizer is not None:
             reason = self.half_resizer.why_unsupported(x, size)
             if reason is None:

@@ -16,7 +16,7 @@ from ..functional._interpolation import Interpolation
 from ..kernels import DEFAULT, KERNELS, Kernels, head_and_moments, merge_moments, why_unsupported_training
 from ._base import LearnedResizer
 from ._fused import FusedResizer
-from ._network import resize_features
+from ._network import check_enough_values, normalizes_images_alone, resize_features
 from ._training import Moments, batch_norm_behind_resize, recomputed
 
 if TYPE_CHECKING:
@@ -177,6 +177,7 @@ class Resizer(LearnedResizer):
         )
 
     def _forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        check_enough_values(self, x, size)
         b = self._features(x, size)
         z = b
         for block in self.blocks:
@@ -225,7 +226,7 @@ class Resizer(LearnedResizer):
     def _features_in_chunks(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         """``_features_at_once``, recomputed in backward a chunk of the batch at a time."""
         chunks = x.chunk(_CHECKPOINT_CHUNKS)
-        if isinstance(self.norm, (nn.GroupNorm, nn.Identity)) or not self.norm.training:
+        if normalizes_images_alone(self.norm):
             return torch.cat([checkpoint(self._features_at_once, chunk, size, use_reentrant=False) for chunk in chunks])
         if type(self.norm) is not nn.BatchNorm2d:
             return self._features_at_once(x, size)

@@ -7,6 +7,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from .._errors import ShapeError
 from ..functional import resize
 from ..functional._interpolation import Interpolation
 
@@ -34,3 +35,25 @@ def apply_affine(features: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """
     scale, shift = (rearrange(term, "... c -> ... c 1 1").to(features.dtype) for term in (scale, shift))
     return torch.addcmul(shift, features, scale)
+
+
+def uses_batch_statistics(norm: nn.Module) -> bool:
+    """Whether ``norm`` is a BatchNorm that computes its statistics from the batch."""
+    return isinstance(norm, _BatchNorm) and (norm.training or norm.running_mean is None)
+
+
+def normalizes_images_alone(norm: nn.Module) -> bool:
+    """Whether ``norm`` is known to treat each image of a batch as if it were alone."""
+    in_eval = isinstance(norm, _BatchNorm) and not uses_batch_statistics(norm)
+    return in_eval or type(norm) in (nn.GroupNorm, nn.Identity)
+
+
+def check_enough_values(module: nn.Module, x: Tensor, size: tuple[int, int]) -> None:
+    """Raise ShapeError if a norm would see a single value per channel or group, which torch refuses with a ValueError."""
+    if torch.compiler.is_compiling() or len(x) * min(x.shape[2] * x.shape[3], size[0] * size[1]) != 1:
+        return
+    for norm in module.modules():
+        alone = isinstance(norm, nn.GroupNorm) and norm.num_groups == norm.num_channels
+        if alone or uses_batch_statistics(norm):
+            name = f"{type(module).__name__}: expected"
+            raise ShapeError(f"{name} more than one value per channel for {norm}, got {tuple(x.shape)} -> {size}")

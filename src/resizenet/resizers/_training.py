@@ -48,8 +48,9 @@ def batch_norm_behind_resize(norm: nn.Module, resized: Tensor, variance: Tensor,
 
 def _update_running_statistics(norm: nn.BatchNorm2d, unbiased_variance: Tensor, mean: Tensor) -> None:
     """As torch's BatchNorm2d does in training: by its momentum, or as a cumulative average if that is None."""
-    if norm.running_mean is None or norm.running_var is None or norm.num_batches_tracked is None:
+    if not norm.track_running_stats or norm.running_mean is None or norm.running_var is None:
         return
+    assert norm.num_batches_tracked is not None
     norm.num_batches_tracked += 1
     momentum = 1 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
     norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), momentum)
