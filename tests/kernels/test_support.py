@@ -41,12 +41,14 @@ def assert_reason(reason: str | None, expected: str | None) -> None:
         ({"in_channels": 1, "out_channels": 9}, "at most 8 channels, got 1 -> 9"),
         ({"interpolation": "bicubic"}, "got 'bicubic'"),
         ({"negative_slope": 1.5}, "at most 1, got 1.5"),
+        ({"norm": "group"}, "expected norm='batch' or 'none'"),
     ],
 )
 def test_which_networks_are_supported(options: dict[str, Any], expected: str | None) -> None:
     resizer = Resizer(11, **options)
-    rest = {"out_channels": resizer.out_channels, "interpolation": resizer.interpolation}
-    assert_reason(_support.why_unsupported_network(resizer.head, **rest), expected)
+    folded = resizer.fuse()
+    parts = {name: getattr(folded, name) for name in ("head", "blocks", "merge", "skip", "interpolation")}
+    assert_reason(_support.why_unsupported_network(**parts, tail=resizer.tail), expected)
 
 
 @pytest.mark.usefixtures("ampere")

@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn.utils import parametrizations, parametrize, prune
 from torchvision.ops import FrozenBatchNorm2d
 
 import reference
@@ -96,8 +97,108 @@ def test_another_norm_in_a_block_stays_and_is_not_supported_by_the_kernels(rando
     fused = resizer.fuse(kernels="auto")
     torch.testing.assert_close(fused(x), resizer(x), **FLOAT64)
     assert fused.half_resizer is None
-    with pytest.raises(ArgumentError, match=r"expected norm='batch' or 'none', got InstanceNorm2d\(16, "):
+    with pytest.raises(ArgumentError, match="expected norm='batch' or 'none' and the layers that Resizer makes, got"):
         resizer.fuse(kernels="always")
+
+
+class Doubled(nn.Sequential):
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * super().forward(x)
+
+
+class Scaled(nn.Module):
+    def forward(self, weight: Tensor) -> Tensor:
+        return 3 * weight
+
+
+def conv(kernel_size: int, **options: object) -> Callable[[nn.Module], nn.Module]:
+    """Replaces a convolution by another of the same channels, or the convolutions in a sequence."""
+
+    def replace(layer: nn.Module) -> nn.Module:
+        if isinstance(layer, nn.Conv2d):
+            return nn.Conv2d(layer.in_channels, layer.out_channels, kernel_size, **{"padding": "same", **options})
+        for name, child in layer.named_children():
+            if isinstance(child, nn.Conv2d):
+                layer.register_module(name, replace(child))
+        return layer
+
+    return replace
+
+
+def pruned(layer: nn.Module) -> nn.Module:
+    for part in layer.modules():
+        if getattr(part, "weight", None) is not None:
+            prune.random_unstructured(part, "weight", 0.5)
+    return layer
+
+
+def parametrized(layer: nn.Module) -> nn.Module:
+    for part in list(layer.modules()):
+        if isinstance(getattr(part, "weight", None), nn.Parameter):
+            parametrize.register_parametrization(part, "weight", Scaled())
+    return layer
+
+
+def weight_normed(layer: nn.Module) -> nn.Module:
+    for part in list(layer.modules()):
+        if isinstance(part, nn.Conv2d):
+            parametrizations.weight_norm(part)
+    return layer
+
+
+def hooked(layer: nn.Module) -> nn.Module:
+    for part in layer.modules():
+        part.register_forward_hook(lambda module, args, out: 1.5 * out)
+    return layer
+
+
+CHANGES = {
+    "reflect": conv(3, padding_mode="reflect", padding=1),
+    "dilated": conv(3, dilation=2),
+    "without bias": conv(5, bias=False),
+    "1x1": conv(1),
+    "oblong": conv((3, 5)),
+    "wide": conv(7, padding=3),
+    "doubled": lambda layer: Doubled(*layer.children()),
+    "nothing": lambda layer: nn.Identity(),
+    "empty": lambda layer: nn.Sequential(),
+    "residual": lambda layer: nn.Sequential(nn.Dropout(), nn.Identity()),
+    "pruned": pruned,
+    "parametrized": parametrized,
+    "weight norm": weight_normed,
+    "hooked": hooked,
+}
+PARTS = ["head", "head.0", "head.1", "norm", "blocks.0", "blocks.0.1", "blocks.1", "merge", "merge.1", "tail", "skip"]
+
+
+@given(
+    part=st.sampled_from(PARTS),
+    change=st.sampled_from(list(CHANGES)),
+    norm=st.sampled_from(["batch", "group", "none"]),
+    before=st.sampled_from([(14, 22), (13, 19)]),
+)
+@settings(max_examples=200)
+def test_parts_put_in_by_hand_are_computed_or_refused(
+    randomized: Randomized, part: str, change: str, norm: str, before: tuple[int, int]
+) -> None:
+    resizer = Resizer((7, 11), norm=norm, num_blocks=2, out_channels=2)
+    resizer.set_submodule(part, CHANGES[change](resizer.get_submodule(part)))
+    x = torch.rand(2, 3, *before, dtype=torch.float64)
+    try:
+        expected = randomized(resizer)(x)
+    except (RuntimeError, ValueError, TypeError):
+        return  # a network that does not run
+    fused = fuse_or_refuse(resizer)
+    if fused is not None:
+        torch.testing.assert_close(fused(x), expected, **FLOAT64)
+
+
+def fuse_or_refuse(resizer: nn.Module) -> nn.Module | None:
+    try:
+        return resizer.fuse(kernels="auto")
+    except UnsupportedModelError as error:
+        assert str(error).startswith("fuse: expected")  # noqa: PT017, it may also be fused
+        return None
 
 
 def test_a_fused_resizer_takes_its_batch_in_chunks_on_a_cpu(

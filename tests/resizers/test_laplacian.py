@@ -84,6 +84,7 @@ def test_an_image_smaller_than_the_blur_stays_constant(before: tuple[int, int]) 
     [
         ({"num_layers": 0}, "num_layers: expected a positive int, got 0"),
         ({"kernel_size": 4}, "kernel_size: expected an odd number, got 4"),
+        ({"sigma": "1"}, "sigma: expected a number above 0, got '1'"),
         ({"sigma": 0.0}, "sigma: expected a number above 0, got 0.0"),
         ({"padding_mode": "reflct"}, "did you mean 'reflect'"),
     ],

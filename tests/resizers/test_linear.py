@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn.utils import prune
 
 import reference
 from resizenet import LinearResizer
@@ -99,3 +100,41 @@ def test_fused_it_gives_the_same_at_any_other_ratio(
 ) -> None:
     resizer, x = randomized(LinearResizer((7, 11), **options)), image(*before)
     torch.testing.assert_close(resizer.fuse()(x), resizer(x), **EXACT)
+
+
+def by_hand(**options: object) -> Callable[[nn.Conv2d], nn.Module]:
+    """Replaces a convolution by one with other options."""
+    return lambda layer: nn.Conv2d(
+        layer.in_channels,
+        layer.out_channels,
+        **{"kernel_size": layer.kernel_size, "stride": layer.stride, "padding": layer.padding, **options},
+    )
+
+
+def hooked(layer: nn.Module) -> nn.Module:
+    layer.register_forward_hook(lambda module, args, out: 1.5 * out)
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [
+        ("conv", by_hand(padding_mode="reflect")),
+        ("conv", by_hand(dilation=2, padding=3)),
+        ("conv", by_hand(kernel_size=(4, 6), padding=(1, 2))),
+        ("conv", by_hand(bias=False)),
+        ("conv", lambda layer: prune.random_unstructured(layer, "weight", 0.5)),
+        ("conv", hooked),
+        ("skip", by_hand(bias=True)),
+        ("skip", by_hand(kernel_size=3, padding=1, bias=False)),
+        ("skip", hooked),
+    ],
+)
+def test_fused_layers_put_in_by_hand_are_computed(
+    randomized: Randomized, part: str, change: Callable[[nn.Module], nn.Module]
+) -> None:
+    resizer = LinearResizer((7, 11), out_channels=2)
+    resizer.set_submodule(part, change(resizer.get_submodule(part)))
+    x = image(14, 22)
+    expected = randomized(resizer)(x)
+    torch.testing.assert_close(resizer.fuse()(x), expected, **EXACT)

@@ -2,13 +2,22 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 import reference
-from resizenet import DtypeError, FixedResizer, LaplacianResizer, LinearResizer, Resizer, ShapeError
+from resizenet import (
+    DtypeError,
+    FixedResizer,
+    LaplacianResizer,
+    LinearResizer,
+    Resizer,
+    ShapeError,
+    UnsupportedModelError,
+)
 from resizenet.functional import resize
 
 EXACT = {"rtol": 0, "atol": 1e-10}  # float64
@@ -47,6 +56,31 @@ def test_fusing_gives_a_frozen_copy_with_the_same_results(
     assert not fused.training
     assert not any(p.requires_grad for p in fused.parameters())
     torch.testing.assert_close(fused(x), resizer.eval()(x), **EXACT)
+
+
+@pytest.mark.parametrize("make", [FixedResizer, *LEARNED, LaplacianResizer], ids=lambda make: make.__name__)
+def test_fusing_ignores_the_default_device_and_inference_mode(make: type[nn.Module]) -> None:
+    with torch.inference_mode():
+        resizer = make((7, 11))
+    with torch.device("meta"):
+        fused = resizer.fuse()
+    x = torch.rand(2, 3, 14, 22, requires_grad=True)
+    torch.testing.assert_close(fused(x), FixedResizer((7, 11))(x))
+
+
+@learned
+def test_sharded_parameters_are_refused(make: type[nn.Module], sharded: Callable[[nn.Module], nn.Module]) -> None:
+    with pytest.raises(UnsupportedModelError, match=f"fuse: the parameters of FSDP{make.__name__} are sharded"):
+        sharded(make(7)).fuse()
+
+
+@pytest.mark.parametrize(
+    "image", [[[0.0]], np.zeros((1, 3, 5, 5), np.float32), None, torch.zeros(1, 3, 5, 5).to_sparse()]
+)
+@pytest.mark.parametrize("make", [FixedResizer, *LEARNED, LaplacianResizer], ids=lambda make: make.__name__)
+def test_what_is_no_dense_tensor_is_named(make: type[nn.Module], image: object) -> None:
+    with pytest.raises(DtypeError, match=r"expected a dense tensor \(B, C, H, W\), got "):
+        make(7)(image)
 
 
 @learned

@@ -7,9 +7,17 @@ import pytest
 import torch
 import torchvision
 from torch import nn
+from torch.nn.utils import prune
 from torchvision.models.feature_extraction import create_feature_extractor
 
-from resizenet import FixedResizer, LinearResizer, ResizedModel, Resizer
+from resizenet import (
+    ArgumentError,
+    FixedResizer,
+    LinearResizer,
+    ResizedModel,
+    Resizer,
+    UnsupportedModelError,
+)
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +138,24 @@ def test_a_linear_resizer_learns_at_the_rate_of_the_model() -> None:
         "model": 0.3,
         "model, no decay": 0.3,
     }
+
+
+@pytest.mark.parametrize("name", ["lr", "resizer_lr", "weight_decay"])
+def test_rates_that_are_no_numbers_are_named(wrapped: ResizedModel, name: str) -> None:
+    with pytest.raises(ArgumentError, match=f"{name}: expected a number at least 0, got 'fast'"):
+        wrapped.parameter_groups(**{"lr": 0.1, name: "fast"})
+
+
+@pytest.mark.parametrize("parts", [(FixedResizer(7), "resnet18"), (None, nn.Identity())])
+def test_parts_that_are_no_modules_are_named(parts: tuple[object, object]) -> None:
+    with pytest.raises(UnsupportedModelError, match=r"^ResizedModel: expected a model that is a "):
+        ResizedModel(*parts)
+
+
+def test_a_pruned_model_is_fused_after_a_call(wrapped: ResizedModel) -> None:
+    prune.random_unstructured(wrapped.eval().model[0], "weight", 0.5)
+    x = torch.rand(2, 3, 11, 13)
+    torch.testing.assert_close(wrapped.fuse()(x), wrapped(x))
 
 
 def test_an_optimizer_takes_the_groups(wrapped: ResizedModel) -> None:

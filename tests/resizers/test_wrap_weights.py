@@ -60,7 +60,7 @@ def _foreign(state: dict[str, Tensor]) -> None:
 FAULTS: dict[Callable[[dict[str, Tensor]], None], str] = {
     _nan: r"not finite: head\.0\.weight",
     _misshapen: r"of the wrong shape: tail\.weight \(2, 4, 7, 7\) where the model has \(3, 4, 7, 7\)",
-    _integer: r"of the wrong kind: tail\.bias \(integer, torch\.int64\) where the model has \(floating, torch\.float32\)",
+    _integer: r"wrong kind: tail\.bias \(integer, torch\.int64\) where the model has \(floating, torch\.float32\)",
     _missing: r"missing: merge\.0\.weight",
     _foreign: r"unexpected: fc\.weight",
 }

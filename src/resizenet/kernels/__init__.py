@@ -3,6 +3,7 @@
 from ._crop_resize import launch_crop_resize
 from ._half_resizer import TritonHalfResizer
 from ._head_training import head_and_moments
+from ._layers import has_hooks, is_plain_convolution, is_plain_mixing
 from ._moments import merge_moments
 from ._packing import pack_phases
 from ._support import (
@@ -19,7 +20,10 @@ __all__ = [
     "KERNELS",
     "Kernels",
     "TritonHalfResizer",
+    "has_hooks",
     "head_and_moments",
+    "is_plain_convolution",
+    "is_plain_mixing",
     "launch_crop_resize",
     "merge_moments",
     "pack_phases",

@@ -21,7 +21,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from ._packing import bias_of, head_layers, pack_bias, pack_conv, pack_head, pack_mix, pack_skip
+from ._layers import bias_of, head_layers
+from ._packing import pack_bias, pack_conv, pack_head, pack_mix, pack_skip
 from ._support import computing_dtype, why_unsupported_call
 
 

@@ -7,7 +7,8 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ._packing import bias_of, head_layers, pack_bias, pack_head, pack_mix
+from ._layers import bias_of, head_layers
+from ._packing import pack_bias, pack_head, pack_mix
 from ._support import computing_dtype
 
 

@@ -4,23 +4,12 @@ from __future__ import annotations
 
 import torch
 from einops import rearrange, repeat
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 # Bilinear by exactly 2, antialiased or not. At the border the kernel divides by the sum of the weights inside.
 _HALVED_BLUR = (1 / 8, 3 / 8, 3 / 8, 1 / 8)
 _HALVED_MEAN = (0.0, 1 / 2, 1 / 2, 0.0)
-
-
-def head_layers(head: nn.Module) -> tuple[nn.Conv2d, nn.Conv2d, float]:
-    """The 7x7 and the 1x1 convolution of a head, and the negative slope of its LeakyReLUs."""
-    wide, activation, mix, _ = head.children()
-    return wide, mix, float(activation.negative_slope)  # type: ignore[return-value, arg-type]  # as Resizer builds it
-
-
-def bias_of(convolution: nn.Conv2d) -> Tensor:
-    """The bias, or zeros if there is none."""
-    return convolution.weight.new_zeros(convolution.out_channels) if convolution.bias is None else convolution.bias
 
 
 def pack_phases(weight: Tensor) -> Tensor:

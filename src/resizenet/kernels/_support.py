@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import math
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from ._packing import head_layers
+from ._layers import head_layers, is_plain_convolution, is_plain_mixing, is_sequence_of
 
 Kernels = Literal["auto", "always", "never"]
 KERNELS = get_args(Kernels)
@@ -34,17 +35,43 @@ def why_unsupported_device(device: torch.device) -> str | None:
     return None
 
 
-def why_unsupported_network(head: nn.Module, *, out_channels: int, interpolation: str) -> str | None:
-    """The reason why the kernels do not compute a resizer with this head at any size, or None."""
-    wide, _, negative_slope = head_layers(head)
+def _why_unsupported_head(head: nn.Module) -> str | None:
+    slope = next((layer.negative_slope for layer in head.modules() if isinstance(layer, nn.LeakyReLU)), 0.0)
+    channels = next((layer.out_channels for layer in head.modules() if isinstance(layer, nn.Conv2d)), 0)
+    if not is_sequence_of(head, (7, None, 1, None), channels, slope):
+        return f"expected the head that Resizer makes, got {head}"
+    return f"expected a negative_slope of at most 1, got {slope}" if slope > 1 else None
+
+
+def why_unsupported_network(
+    *,
+    head: nn.Module,
+    blocks: Sequence[nn.Module],
+    merge: nn.Module,
+    tail: nn.Module,
+    skip: nn.Module,
+    interpolation: str,
+) -> str | None:
+    """The reason why the kernels do not compute a resizer of these parts at any size, or None; norms are folded in."""
+    reason = _why_unsupported_head(head)
+    if reason is not None:
+        return reason
+    wide, _, slope = head_layers(head)
+    for layers, kernel_sizes in (*((block, (3, None, 3)) for block in blocks), (merge, (3,))):
+        if not is_sequence_of(layers, kernel_sizes, wide.out_channels, slope):
+            return f"expected norm='batch' or 'none' and the layers that Resizer makes, got {layers}"
+    if not is_plain_convolution(tail, 7):
+        return f"expected the last convolution that Resizer makes, got {tail}"
+    if not is_plain_mixing(skip):
+        return f"expected the skip that Resizer makes, got {skip}"
     if wide.out_channels not in _CHANNELS:
         return f"expected channels=16 or 32, got {wide.out_channels}"
-    if max(wide.in_channels, out_channels) > _MAX_IMAGE_CHANNELS:
-        return f"expected images of at most {_MAX_IMAGE_CHANNELS} channels, got {wide.in_channels} -> {out_channels}"
+    if max(wide.in_channels, tail.out_channels) > _MAX_IMAGE_CHANNELS:
+        return (
+            f"expected images of at most {_MAX_IMAGE_CHANNELS} channels, got {wide.in_channels} -> {tail.out_channels}"
+        )
     if interpolation != "bilinear":
         return f"expected interpolation='bilinear', got {interpolation!r}"
-    if negative_slope > 1:
-        return f"expected a negative_slope of at most 1, got {negative_slope}"
     return None
 
 
@@ -68,12 +95,13 @@ def why_unsupported_call(x: Tensor, size: tuple[int, int], dtype: torch.dtype) -
 
 def why_unsupported_training(x: Tensor, size: tuple[int, int], head: nn.Module) -> str | None:
     """The reason why ``head_and_moments`` does not compute this call, or None."""
-    wide, _, negative_slope = head_layers(head)
+    reason = _why_unsupported_head(head)
+    if reason is not None:
+        return reason
+    wide, _, _ = head_layers(head)
     if wide.out_channels != _TRAINING_CHANNELS or wide.in_channels > _MAX_TRAINING_IMAGE_CHANNELS:
         expected = f"channels={_TRAINING_CHANNELS} and images of at most {_MAX_TRAINING_IMAGE_CHANNELS} channels"
         return f"expected {expected}, got {wide.out_channels} and {wide.in_channels}"
-    if negative_slope > 1:
-        return f"expected a negative_slope of at most 1, got {negative_slope}"
     return why_unsupported_call(x, size, wide.weight.dtype)
 
 

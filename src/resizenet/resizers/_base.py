@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import copy
-
 import torch
 from torch import Tensor, nn
 
 from .._checks import check_choice, check_positive
 from .._errors import DtypeError, ShapeError
+from .._modules import copy_model
 from .._sizes import Size, parse_size
 from ..functional import INTERPOLATIONS, resize
 from ..functional._interpolation import Interpolation
 from ._wrap import ResizedModel
+
+_FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 class BaseResizer(nn.Module):
@@ -64,7 +65,7 @@ class BaseResizer(nn.Module):
 
     def fuse(self) -> BaseResizer:
         """A copy for inference, in eval mode and without gradients, in fewer steps if possible."""
-        return copy.deepcopy(self).eval().requires_grad_(False)
+        return copy_model(self, operation="fuse").eval().requires_grad_(False)
 
     def extra_repr(self) -> str:
         return f"size={self.size}, interpolation={self.interpolation!r}, antialias={self.antialias}"
@@ -91,10 +92,10 @@ class LearnedResizer(BaseResizer):
         )
 
     def _check_input(self, x: Tensor) -> None:
+        check_floating(self, x)
         if x.ndim != 4 or x.shape[1] != self.in_channels or x.shape[2] == 0 or x.shape[3] == 0:
             expected = f"(B, {self.in_channels}, H, W) with at least one pixel"
             raise ShapeError(f"{type(self).__name__}: expected {expected}, got {tuple(x.shape)}")
-        check_floating(self, x)
 
     def _skip_matrix(self, like: Tensor) -> Tensor:
         """(out_channels, in_channels): how the skip mixes the channels, with the dtype and device of ``like``."""
@@ -108,10 +109,14 @@ class LearnedResizer(BaseResizer):
 
 
 def check_floating(module: nn.Module, x: Tensor) -> None:
-    """Raise DtypeError unless ``x`` is floating point."""
-    if not x.is_floating_point():
+    """Raise DtypeError unless ``x`` is a dense tensor in a floating point dtype that ``resize`` supports."""
+    name = type(module).__name__
+    if isinstance(x, Tensor) and x.dtype not in _FLOATING:
         hint = "scale it first, for example x.float() / 255"
-        raise DtypeError(f"{type(module).__name__}: expected a floating point image, got {x.dtype}; {hint}")
+        raise DtypeError(f"{name}: expected a floating point image, got {x.dtype}; {hint}")
+    if not isinstance(x, Tensor) or x.layout != torch.strided:
+        found = x.layout if isinstance(x, Tensor) else type(x).__name__
+        raise DtypeError(f"{name}: expected a dense tensor (B, C, H, W), got {found}")
 
 
 def _channel_copy(in_channels: int, out_channels: int) -> nn.Conv2d:

@@ -14,12 +14,22 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .._checks import check_choice
 from .._errors import ArgumentError, UnsupportedModelError
+from .._modules import copy_model
 from .._sizes import Size
 from ..functional._interpolation import Interpolation
 from ..functional._memory_format import is_channels_last
-from ..kernels import DEFAULT, KERNELS, Kernels, TritonHalfResizer, pack_phases, why_unsupported_network
+from ..kernels import (
+    DEFAULT,
+    KERNELS,
+    Kernels,
+    TritonHalfResizer,
+    has_hooks,
+    is_plain_convolution,
+    pack_phases,
+    why_unsupported_network,
+)
 from ._base import LearnedResizer
-from ._network import affine_map, apply_affine, check_enough_values, resize_features
+from ._network import affine_map, apply_affine, check_enough_values, resize_features, uses_batch_statistics
 
 _CPU_CHUNK_BYTES = 16 * 2**20  # features of this size stay in a CPU's cache between one operation and the next
 
@@ -68,22 +78,18 @@ class FusedResizer(LearnedResizer):
         kernels: Kernels = DEFAULT,
     ) -> None:
         check_choice("kernels", kernels, KERNELS)
-        parts = nn.ModuleList([head, norm, blocks, merge, tail, skip])
-        head, norm, blocks, merge, tail, skip = copy.deepcopy(parts).eval()  # type: ignore[assignment]  # as given
-        super().__init__(
-            size,
-            in_channels=head[0].in_channels,  # type: ignore[arg-type]  # a convolution
-            out_channels=tail.out_channels,
-            interpolation=interpolation,
-            antialias=antialias,
-        )
+        parts = copy_model(nn.ModuleList([head, norm, blocks, merge, tail, skip]), operation="fuse").eval()
+        first, last = _first_and_last(parts)
+        channels = {"in_channels": first.in_channels, "out_channels": last.out_channels}
+        super().__init__(size, **channels, interpolation=interpolation, antialias=antialias)
+        head, norm, blocks, merge, tail, skip = parts  # type: ignore[assignment]  # the same in a copy
         self.channels = tail.in_channels
         self.channels_last = is_channels_last(tail.weight)
         self.head = head
         self.norm = _behind_resize(norm)
         self.blocks = nn.ModuleList(_fold(block) for block in blocks)
         self.merge = _fold(merge)
-        self.tail = _PhaseConv(tail)
+        self.tail = _PhaseConv(tail) if is_plain_convolution(tail) else tail
         self.skip = skip
         self.kernels = kernels
         self.half_resizer = None if kernels == "never" else self._make_half_resizer(tail)
@@ -95,7 +101,7 @@ class FusedResizer(LearnedResizer):
 
     def _make_half_resizer(self, tail: nn.Conv2d) -> TritonHalfResizer | None:
         """The kernels with this network's weights, or None if they do not support it."""
-        reason = self._why_unsupported()
+        reason = self._why_unsupported(tail)
         if reason is None:
             ones = tail.weight.new_ones(tail.in_channels)
             return TritonHalfResizer(
@@ -112,12 +118,17 @@ class FusedResizer(LearnedResizer):
             raise ArgumentError(f"kernels='always' is not for this network: {reason}")
         return None
 
-    def _why_unsupported(self) -> str | None:
-        layers = [layer for part in (self.norm, *self.blocks, self.merge) for layer in part.children()]
-        kept = next((layer for layer in layers if not isinstance(layer, (nn.Conv2d, nn.LeakyReLU))), None)
-        if kept is not None:
-            return f"expected norm='batch' or 'none', got {kept}"
-        return why_unsupported_network(self.head, out_channels=self.out_channels, interpolation=self.interpolation)
+    def _why_unsupported(self, tail: nn.Module) -> str | None:
+        if isinstance(self.norm, _GroupAffine):
+            return f"expected norm='batch' or 'none', got {self.norm.norm}"
+        return why_unsupported_network(
+            head=self.head,
+            blocks=list(self.blocks),
+            merge=self.merge,
+            tail=tail,
+            skip=self.skip,
+            interpolation=self.interpolation,
+        )
 
     def _forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         check_enough_values(self, x, size)
@@ -139,9 +150,8 @@ class FusedResizer(LearnedResizer):
         b = self.norm(resized, features)
         z = b
         for block in self.blocks:
-            z = block(z).add_(z)
-        out: Tensor = self.tail(self.merge(z).add_(b)).add_(self._plain(x, size))
-        return self._in_format_of(x, out)
+            z = block(z) + z
+        return self._in_format_of(x, self._plain(x, size) + self.tail(self.merge(z) + b))
 
     def _in_format_of(self, x: Tensor, out: Tensor) -> Tensor:
         """In channels_last if ``x`` or the resizer's weights are. Contiguous, even after cropping an odd size."""
@@ -194,10 +204,10 @@ class _PhaseConv(nn.Module):
 
     def __init__(self, convolution: nn.Conv2d) -> None:
         super().__init__()
-        assert convolution.bias is not None
         self.margin = convolution.kernel_size[0] // 2
         self.weight = nn.Parameter(rearrange(pack_phases(convolution.weight.detach()), "y x o i h w -> (y x o) i h w"))
-        self.bias = nn.Parameter(repeat(convolution.bias.detach(), "o -> (y x o)", y=2, x=2))
+        bias = None if convolution.bias is None else repeat(convolution.bias.detach(), "o -> (y x o)", y=2, x=2)
+        self.bias = None if bias is None else nn.Parameter(bias)
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[2:]
@@ -213,31 +223,44 @@ def _convolutions(layers: nn.Module) -> list[nn.Conv2d]:
 
 
 def _is_affine_in_eval(layer: nn.Module) -> TypeGuard[_BatchNorm]:
-    """Whether ``layer`` is a BatchNorm with running statistics; a subclass may also have an activation."""
+    """Whether ``layer`` is a BatchNorm with running statistics and nothing more, such as an activation or a hook."""
     plain = isinstance(layer, _BatchNorm) and type(layer).forward in (_BatchNorm.forward, nn.SyncBatchNorm.forward)
-    return plain and layer.running_mean is not None and layer.running_var is not None
+    return plain and layer.running_mean is not None and layer.running_var is not None and not has_hooks(layer)
 
 
 def _behind_resize(norm: nn.Module) -> nn.Module:
     """The module that does behind the resize what ``norm`` does before it."""
     if _is_affine_in_eval(norm):
         return _Affine(norm)
-    if isinstance(norm, nn.GroupNorm) and norm.affine:
+    if type(norm) is nn.GroupNorm and norm.affine and not has_hooks(norm):
         return _GroupAffine(norm)
-    if isinstance(norm, nn.Identity):
+    if type(norm) is nn.Identity and not has_hooks(norm):
         return _NoNorm()
     expected = "a BatchNorm with running statistics, a GroupNorm with weights or none"
     raise UnsupportedModelError(f"fuse: expected the norm before the resize to be {expected}, got {norm}")
 
 
-def _fold(layers: nn.Module) -> nn.Sequential:
-    """Every BatchNorm of a sequence folded into the convolution before it; other layers as they are."""
+def _fold(layers: nn.Module) -> nn.Module:
+    """Every BatchNorm of a sequence folded into the convolution before it; all other modules as they are."""
+    if type(layers) is not nn.Sequential or has_hooks(layers):
+        return layers
     folded: list[nn.Module] = []
-    for layer in layers.children():
-        if isinstance(layer, _BatchNorm) and not _is_affine_in_eval(layer):
-            raise UnsupportedModelError(f"fuse: expected BatchNorms with running statistics, got {layer}")
-        if isinstance(layer, _BatchNorm) and folded and isinstance(folded[-1], nn.Conv2d):
-            folded[-1] = fuse_conv_bn_eval(folded[-1], layer)
-        elif not isinstance(layer, nn.Identity):
+    for layer in layers:
+        last = folded[-1] if folded else None
+        if _is_affine_in_eval(layer) and type(last) is nn.Conv2d and not has_hooks(last):
+            folded[-1] = fuse_conv_bn_eval(last, layer)
+        elif type(layer) is not nn.Identity or has_hooks(layer):
             folded.append(layer)
     return nn.Sequential(*folded)
+
+
+def _first_and_last(parts: nn.ModuleList) -> tuple[nn.Conv2d, nn.Conv2d]:
+    """The convolutions that take the image and make the result; raises for parts that cannot be fused."""
+    head, norm, _, _, tail, _ = parts
+    first = next(iter(head.children()), head)
+    if not isinstance(first, nn.Conv2d) or not isinstance(tail, nn.Conv2d):
+        raise UnsupportedModelError(f"fuse: expected the first and the last layer to be Conv2d, got {first} and {tail}")
+    for part in parts.modules():
+        if uses_batch_statistics(part) and part is not norm:
+            raise UnsupportedModelError(f"fuse: expected BatchNorms with running statistics, got {part}")
+    return first, tail

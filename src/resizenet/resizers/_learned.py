@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from .._checks import check_choice, check_non_negative, check_positive, parse_number
 from .._errors import ArgumentError
+from .._modules import check_model
 from .._sizes import Size
 from ..functional._interpolation import Interpolation
 from ..kernels import DEFAULT, KERNELS, Kernels, head_and_moments, merge_moments, why_unsupported_training
@@ -163,6 +164,7 @@ class Resizer(LearnedResizer):
             UnsupportedModelError: a norm put in by hand that is neither a BatchNorm (or SyncBatchNorm) with running
                 statistics nor, before the resize, a GroupNorm. Other norms in the blocks stay as they are.
         """
+        check_model(self, operation="fuse")
         return FusedResizer(
             self.size,
             head=self.head,

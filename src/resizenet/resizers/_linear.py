@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import torch
 from einops import einsum
 from torch import Tensor, nn
@@ -11,10 +9,12 @@ from torch.nn import functional as F
 
 from .._checks import check_positive
 from .._errors import ArgumentError
+from .._modules import copy_model
 from .._sizes import Size
 from ..functional import resize, resize_matrix
 from ..functional._interpolation import Interpolation
 from ..functional._memory_format import memory_format_of
+from ..kernels import has_hooks, is_plain_mixing
 from ._base import LearnedResizer
 
 
@@ -88,11 +88,20 @@ class LinearResizer(LearnedResizer):
         Other sizes, "nearest-exact", and "bicubic" without antialias, which repeats the border pixel as no
         convolution does, are computed as before.
         """
-        fused = copy.deepcopy(self).eval().requires_grad_(False)
-        if self.interpolation == "bilinear" or (self.interpolation == "bicubic" and self.antialias):
+        fused = copy_model(self, operation="fuse").eval().requires_grad_(False)
+        has_filter = self.interpolation == "bilinear" or (self.interpolation == "bicubic" and self.antialias)
+        if has_filter and self._is_as_built():
             fused.taps = self._fixed_taps()
             fused.joint_weight = self._joint_weight(fused.taps)
         return fused
+
+    def _is_as_built(self) -> bool:
+        """Whether the layers are those of the constructor, and not others that were put in by hand."""
+        conv, stride = self.conv, (self.oversample, self.oversample)
+        margin = (conv.kernel_size[0] - self.oversample) // 2
+        numbers = (conv.kernel_size[1], conv.stride, conv.padding, conv.dilation, conv.groups, conv.padding_mode)
+        expected = (conv.kernel_size[0], stride, (margin, margin), (1, 1), 1, "zeros")
+        return type(conv) is nn.Conv2d and not has_hooks(conv) and numbers == expected and is_plain_mixing(self.skip)
 
     def _fixed_taps(self) -> Tensor:
         """The fixed resize of one axis as a filter, centered on the ``oversample`` pixels of a result."""
@@ -125,11 +134,12 @@ class LinearResizer(LearnedResizer):
     def _forward_jointly(self, x: Tensor, size: tuple[int, int], taps: Tensor, joint_weight: Tensor) -> Tensor:
         """Both filters at once; the fixed one is renormalized at the border, as in ``functional.resize``."""
         margin = (joint_weight.shape[-1] - self.oversample) // 2
-        bias: Tensor = self.conv.bias  # type: ignore[assignment]  # bias=True in the constructor
         fixed, learned = F.conv2d(x, joint_weight, stride=self.oversample, padding=margin).chunk(2, 1)
         inside = [_share_inside(taps, length, self.oversample) for length in size]
         share = (inside[0][:, None] * inside[1]).to(fixed.dtype)
-        return torch.addcdiv(learned + bias[:, None, None].to(learned.dtype), fixed, share)
+        if self.conv.bias is not None:
+            learned = learned + self.conv.bias[:, None, None].to(learned.dtype)
+        return torch.addcdiv(learned, fixed, share)
 
 
 def _share_inside(taps: Tensor, length: int, stride: int) -> Tensor:

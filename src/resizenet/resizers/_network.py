@@ -49,7 +49,7 @@ def normalizes_images_alone(norm: nn.Module) -> bool:
 
 
 def check_enough_values(module: nn.Module, x: Tensor, size: tuple[int, int]) -> None:
-    """Raise ShapeError if a norm would see a single value per channel or group, which torch refuses with a ValueError."""
+    """Raise ShapeError if a norm would see a single value, for which torch raises ValueError."""
     if torch.compiler.is_compiling() or len(x) * min(x.shape[2] * x.shape[3], size[0] * size[1]) != 1:
         return
     for norm in module.modules():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
 
+from .._checks import parse_number
+from .._errors import UnsupportedModelError
+from .._modules import copy_model
 from .._weights import Source, check_weights, read_weights
 
 
@@ -39,6 +41,11 @@ class ResizedModel(nn.Module):
 
     def __init__(self, resizer: nn.Module, model: nn.Module) -> None:
         super().__init__()
+        for part in (resizer, model):
+            if not isinstance(part, nn.Module):
+                raise UnsupportedModelError(
+                    f"ResizedModel: expected a model that is a torch.nn.Module, got {type(part).__name__}"
+                )
         self.resizer = resizer
         self.model = model
 
@@ -66,7 +73,7 @@ class ResizedModel(nn.Module):
     def fuse(self) -> ResizedModel:
         """A copy whose resizer is fused for inference; the model in it is a copy too, in eval mode."""
         fuse: Callable[[], nn.Module] = self.resizer.fuse  # type: ignore[assignment]  # a method, not a submodule
-        return ResizedModel(fuse(), copy.deepcopy(self.model)).eval()
+        return ResizedModel(fuse(), copy_model(self.model, operation="fuse")).eval()
 
     def strip(self) -> tuple[nn.Module, nn.Module]:
         """The resizer and the model that ``wrap`` joined, not copied."""
@@ -112,11 +119,11 @@ class ResizedModel(nn.Module):
             >>> [group["name"] for group in optimizer.param_groups]
             ['resizer', 'resizer, no decay', 'model', 'model, no decay']
         """
+        lr = parse_number("lr", lr, at_least=0)
+        weight_decay = parse_number("weight_decay", weight_decay, at_least=0)
+        resizer_lr = lr / getattr(self.resizer, "lr_divisor", 1) if resizer_lr is None else resizer_lr
+        rates = {"resizer": parse_number("resizer_lr", resizer_lr, at_least=0), "model": lr}
         groups = []
-        rates = {
-            "resizer": lr / getattr(self.resizer, "lr_divisor", 1) if resizer_lr is None else resizer_lr,
-            "model": lr,
-        }
         for part, rate in rates.items():
             trainable = [p for p in getattr(self, part).parameters() if p.requires_grad]
             decayed = [p for p in trainable if p.ndim > 1]
