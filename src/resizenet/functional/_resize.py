@@ -67,8 +67,8 @@ def _interpolate(x: Tensor, size: tuple[int, int], interpolation: Interpolation,
 
 
 def _resize_float(x: Tensor, size: tuple[int, int], interpolation: Interpolation, *, antialias: bool) -> Tensor:
-    factor = max(x.shape[-2] / size[0], x.shape[-1] / size[1])
-    if antialias and x.is_cuda and factor > _CUDA_MAX_ANTIALIAS_FACTOR:
+    # The factor is compared on CUDA only: elsewhere an exported module would be guarded by it.
+    if antialias and x.is_cuda and max(x.shape[-2] / size[0], x.shape[-1] / size[1]) > _CUDA_MAX_ANTIALIAS_FACTOR:
         return to_memory_format_of(_resize_by_matrices(x, size, interpolation), x)
     if antialias and x.device.type == "cpu" and size[1] == 1 and size[0] > 1:
         # torch's CPU kernel gives wrong numbers for results one pixel wide, but not for results one pixel high. Seen in
