@@ -173,7 +173,7 @@ def test_letterboxes_have_the_target_or_the_smallest_multiples_that_hold_the_con
 
 
 @given(letterboxings())
-def test_centred_letterboxes_put_the_odd_pixel_below_and_right(case: Letterboxing) -> None:
+def test_centered_letterboxes_put_the_odd_pixel_below_and_right(case: Letterboxing) -> None:
     left, top, right, bottom = letterbox(*case.source, case.target, **{**case.arguments, "position": "center"}).padding
     assert right - left in {0, 1}
     assert bottom - top in {0, 1}

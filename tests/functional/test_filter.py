@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 import resizenet as rn
 import strategies
-from resizenet.functional import resize_filter
+from resizenet.functional import fold_upscale, resize_filter
 
 EXACT = {"rtol": 0, "atol": 1e-12}
 METHODS = ("center", "area", "pinv")
@@ -22,22 +22,22 @@ def filters(k: int, *, out_channels: int = 5, in_channels: int = 2) -> Tensor:
 
 
 def upscaled(x: Tensor, size: int) -> Tensor:
-    """Bilinear, by torch's own kernel: no code of this library."""
+    """Bilinear, by torch."""
     return F.interpolate(x, (size, size), mode="bilinear", align_corners=False)
 
 
-def answers(weight: Tensor, patches: Tensor) -> Tensor:
+def responses(weight: Tensor, patches: Tensor) -> Tensor:
     return torch.einsum("oihw,nihw->no", weight, patches)
 
 
 def errors(weight: Tensor, kernel_size: int, patches: Tensor) -> dict[str, float]:
-    """The mean squared error that "pinv" minimises, for each method; the patches have the smaller side."""
+    """The mean squared error that "pinv" minimizes, for each method; the patches have the smaller size."""
     k = weight.shape[-1]
     large = upscaled(patches, max(k, kernel_size))
     before, after = (large, patches) if kernel_size <= k else (patches, large)
-    wanted = answers(weight, before)
+    wanted = responses(weight, before)
     return {
-        method: (answers(resize_filter(weight, kernel_size, method=method), after) - wanted).square().mean().item()
+        method: (responses(resize_filter(weight, kernel_size, method=method), after) - wanted).square().mean().item()
         for method in METHODS
     }
 
@@ -55,20 +55,19 @@ def digits() -> Tensor:
 
 @pytest.fixture(scope="module")
 def photographs() -> Tensor:
-    """(2, 105, 105), grey."""
-    grey = np.stack([image[:420, :420].mean(-1) for image in load_sample_images().images]) / 255
-    return torch.from_numpy(grey.reshape(2, 105, 4, 105, 4).mean((2, 4)))
+    """(2, 105, 105), gray."""
+    gray = np.stack([image[:420, :420].mean(-1) for image in load_sample_images().images]) / 255
+    return torch.from_numpy(gray.reshape(2, 105, 4, 105, 4).mean((2, 4)))
 
 
 # --- area
 
 
 @pytest.mark.parametrize(("k", "kernel_size"), KERNELS)
-def test_area_gives_each_new_pixel_what_it_covers(k: int, kernel_size: int) -> None:
+def test_area_gives_each_new_pixel_the_weights_that_it_covers(k: int, kernel_size: int) -> None:
     weight = filters(k)
-    cells = (
-        np.repeat(np.repeat(weight.numpy(), kernel_size, 2), kernel_size, 3) / kernel_size**2
-    )  # k * k' cells per side, cut both ways without a remainder
+    # k * k' cells per side, which both sizes divide
+    cells = np.repeat(np.repeat(weight.numpy(), kernel_size, 2), kernel_size, 3) / kernel_size**2
     expected = cells.reshape(5, 2, kernel_size, k, kernel_size, k).sum((3, 5))
     torch.testing.assert_close(resize_filter(weight, kernel_size, method="area"), torch.from_numpy(expected), **EXACT)
 
@@ -76,19 +75,19 @@ def test_area_gives_each_new_pixel_what_it_covers(k: int, kernel_size: int) -> N
 def test_area_is_exact_for_images_upscaled_by_repetition() -> None:
     weight, small = filters(9), torch.randn(7, 2, 3, 3, dtype=torch.float64)
     large = small.repeat_interleave(3, 2).repeat_interleave(3, 3)
-    torch.testing.assert_close(answers(resize_filter(weight, 3, method="area"), small), answers(weight, large), **EXACT)
+    smaller = resize_filter(weight, 3, method="area")
+    torch.testing.assert_close(responses(smaller, small), responses(weight, large), **EXACT)
 
 
 @pytest.mark.parametrize("method", ["area", "pinv"])
 @pytest.mark.parametrize(("k", "kernel_size"), KERNELS)
-def test_the_answer_to_a_constant_image_is_kept(k: int, kernel_size: int, method: str) -> None:
+def test_the_response_to_a_constant_image_is_kept(k: int, kernel_size: int, method: str) -> None:
     weight = filters(k)
-    torch.testing.assert_close(
-        resize_filter(weight, kernel_size, method=method).sum((2, 3)), weight.sum((2, 3)), **EXACT
-    )
+    resized = resize_filter(weight, kernel_size, method=method)
+    torch.testing.assert_close(resized.sum((2, 3)), weight.sum((2, 3)), **EXACT)
 
 
-def test_center_keeps_the_scale_instead() -> None:
+def test_center_does_not_keep_the_response_to_a_constant_image() -> None:
     weight = filters(7)
     assert not torch.allclose(resize_filter(weight, 3).sum((2, 3)), weight.sum((2, 3)), rtol=0.01)
 
@@ -97,7 +96,7 @@ def test_center_keeps_the_scale_instead() -> None:
 
 
 @pytest.mark.parametrize(("k", "kernel_size"), KERNELS)
-def test_pinv_answers_a_patch_as_the_larger_filter_answers_its_upscaling(
+def test_pinv_responds_to_a_patch_as_the_larger_filter_responds_to_its_upscaling(
     k: int, kernel_size: int, digits: Tensor
 ) -> None:
     weight, patches = filters(k), patches_of(digits, min(k, kernel_size, 8))
@@ -107,28 +106,23 @@ def test_pinv_answers_a_patch_as_the_larger_filter_answers_its_upscaling(
 
 
 @pytest.mark.parametrize(("k", "kernel_size"), [(7, 3), (7, 5), (5, 3)])
-def test_pinv_is_what_least_squares_finds(k: int, kernel_size: int, photographs: Tensor) -> None:
+def test_pinv_is_the_least_squares_solution(k: int, kernel_size: int, photographs: Tensor) -> None:
     weight, patches = filters(k), patches_of(photographs, kernel_size)
-    wanted = answers(weight, upscaled(patches, k))
-    found = np.linalg.lstsq(patches.flatten(1).numpy(), wanted.numpy(), rcond=None)[0].T.reshape(
-        5, 2, kernel_size, kernel_size
-    )
-    torch.testing.assert_close(
-        resize_filter(weight, kernel_size, method="pinv"), torch.from_numpy(found), rtol=0, atol=1e-8
-    )
+    wanted = responses(weight, upscaled(patches, k))
+    expected = np.linalg.lstsq(patches.flatten(1).numpy(), wanted.numpy(), rcond=None)[0].T
+    resized = resize_filter(weight, kernel_size, method="pinv")
+    torch.testing.assert_close(resized.flatten(1), torch.from_numpy(expected), rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize(("k", "kernel_size"), [(3, 7), (5, 7), (1, 3)])
-def test_pinv_for_a_larger_kernel_is_the_shortest_of_the_solutions(k: int, kernel_size: int) -> None:
+def test_pinv_for_a_larger_kernel_is_the_solution_of_least_norm(k: int, kernel_size: int) -> None:
     weight = filters(k)
     basis = torch.eye(k * k, dtype=torch.float64).reshape(-1, 1, k, k)
-    system = (
-        upscaled(basis, kernel_size).reshape(k * k, -1).numpy()
-    )  # one equation per patch with a single bright pixel; lstsq takes the shortest solution
-    expected = np.linalg.lstsq(system, weight.reshape(-1, k * k).T.numpy(), rcond=None)[0].T.reshape(
-        5, 2, kernel_size, kernel_size
-    )
-    torch.testing.assert_close(resize_filter(weight, kernel_size, method="pinv"), torch.from_numpy(expected), **EXACT)
+    # one equation per patch with a single bright pixel; lstsq returns the solution of least norm
+    system = upscaled(basis, kernel_size).flatten(1).numpy()
+    expected = np.linalg.lstsq(system, weight.reshape(-1, k * k).T.numpy(), rcond=None)[0].T
+    resized = resize_filter(weight, kernel_size, method="pinv")
+    torch.testing.assert_close(resized.reshape(10, -1), torch.from_numpy(expected), **EXACT)
 
 
 @pytest.mark.parametrize(("k", "kernel_size"), [(7, 3), (7, 5), (5, 3), (3, 7), (3, 5)])
@@ -141,10 +135,10 @@ def test_pinv_is_never_worse_on_real_patches(
 
 
 @pytest.mark.parametrize(("k", "kernel_size"), [(7, 3), (7, 5), (5, 3)])
-def test_in_a_convolution_over_photographs_pinv_is_the_closest_too(
+def test_in_a_convolution_over_photographs_pinv_is_also_the_closest(
     k: int, kernel_size: int, photographs: Tensor
 ) -> None:
-    """Not promised by the algebra: the windows of the upscaled image reach beyond those of the small one."""
+    """This does not follow from the algebra: windows of the upscaled image reach beyond those of the small one."""
     weight, small = filters(k, in_channels=1), photographs[:, None]
     wanted = F.conv2d(upscaled(small, 105 // kernel_size * k), weight, stride=k)
     error = {
@@ -155,12 +149,12 @@ def test_in_a_convolution_over_photographs_pinv_is_the_closest_too(
     assert 0 < error["pinv"] < error["area"] < 0.1 < error["center"]
 
 
-def test_pinv_takes_half_integer_pixel_centres() -> None:
+def test_pinv_uses_half_integer_pixel_centers() -> None:
     weight = filters(7)
-    other = torch.from_numpy(
-        np.stack([np.interp(np.arange(7) / 3, np.arange(3), row) for row in np.eye(3)])
-    )  # align_corners=True, (3, 7)
-    assert not torch.allclose(resize_filter(weight, 3, method="pinv"), other @ weight @ other.T, rtol=0.01)
+    rows = [np.interp(np.arange(7) / 3, np.arange(3), row) for row in np.eye(3)]
+    corners_aligned = torch.from_numpy(np.stack(rows))  # (3, 7)
+    other = corners_aligned @ weight @ corners_aligned.T
+    assert not torch.allclose(resize_filter(weight, 3, method="pinv"), other, rtol=0.01)
 
 
 # --- all
@@ -176,7 +170,7 @@ def test_the_same_size_is_a_copy(method: str, weight: Tensor) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 @given(weight=strategies.odd_filters())
-def test_dtype_format_and_argument_survive(method: str, weight: Tensor) -> None:
+def test_dtype_and_memory_format_are_kept_and_the_input_is_not_changed(method: str, weight: Tensor) -> None:
     before = weight.clone()
     resized = resize_filter(weight, 3, method=method)
     assert resized.dtype == weight.dtype
@@ -231,10 +225,21 @@ def test_center_keeps_the_middle_or_pads_with_zeros() -> None:
     )
 
 
-@pytest.mark.parametrize("shape", [(3, 3, 3), (1, 3, 3, 5), (1, 3, 4, 4)])
-def test_filters_that_are_not_square_and_odd_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(rn.ShapeError, match=r"resize_filter: expected \(O, I, k, k\) with odd k"):
-        resize_filter(torch.rand(shape), 3)
+@pytest.mark.parametrize(
+    ("weight", "error", "message"),
+    [
+        *((torch.rand(shape), rn.ShapeError, "with odd k, got") for shape in [(3, 7, 7), (1, 1, 4, 4), (1, 1, 3, 7)]),
+        (torch.ones(1, 1, 3, 3, dtype=torch.int64), rn.DtypeError, "a floating point filter, got torch.int64"),
+        (torch.ones(1, 1, 3, 3).to(torch.float8_e5m2), rn.DtypeError, "filter, got torch.float8_e5m2"),
+        (torch.ones(1, 1, 3, 3).to_sparse(), rn.DtypeError, "a dense tensor .*, got torch.sparse_coo"),
+        ([[[[1.0]]]], rn.DtypeError, "a dense tensor .*, got list"),
+    ],
+)
+def test_other_filters_are_refused(weight: object, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=f"resize_filter: expected .*{message}"):
+        resize_filter(weight, 3)
+    with pytest.raises(error, match=f"fold_upscale: expected .*{message}"):
+        fold_upscale(weight)
 
 
 @pytest.mark.parametrize(
@@ -244,11 +249,6 @@ def test_filters_that_are_not_square_and_odd_are_refused(shape: tuple[int, ...])
 def test_other_kernel_sizes_are_refused(kernel_size: int, message: str) -> None:
     with pytest.raises(rn.ArgumentError, match=f"kernel_size: expected {message}"):
         resize_filter(torch.rand(1, 1, 3, 3), kernel_size)
-
-
-def test_integer_filters_are_refused() -> None:
-    with pytest.raises(rn.DtypeError, match=r"resize_filter: expected a floating point filter, got torch.int64"):
-        resize_filter(torch.ones(1, 1, 3, 3, dtype=torch.int64), 3)
 
 
 def test_an_unknown_method_is_refused() -> None:

@@ -137,7 +137,7 @@ def test_the_nearest_exact_matrix_breaks_ties_to_the_right() -> None:
     assert resize_matrix(2, 49, interpolation="nearest-exact")[24].tolist() == [0, 1]
 
 
-def test_the_matrix_has_the_dtype_that_was_asked_for() -> None:
+def test_the_matrix_has_the_given_dtype_and_device() -> None:
     assert resize_matrix(5, 3).dtype == torch.get_default_dtype()
     assert resize_matrix(5, 3, dtype=torch.bfloat16).dtype == torch.bfloat16
     assert resize_matrix(5, 3, device="meta").device.type == "meta"
@@ -263,7 +263,7 @@ def test_a_nan_does_not_spread_over_a_result_one_pixel_wide() -> None:
 
 
 @given(images(dtypes=image_dtypes, min_batch=0), sizes, interpolations, antialiases)
-def test_dtype_and_memory_format_stay_and_the_input_is_not_touched(
+def test_dtype_and_memory_format_are_kept_and_the_input_is_not_changed(
     x: Tensor, size: tuple[int, int], interpolation: str, antialias: bool
 ) -> None:
     before = x.clone()
@@ -276,7 +276,7 @@ def test_dtype_and_memory_format_stay_and_the_input_is_not_touched(
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
-def test_autocast_decides_the_dtype(dtype: torch.dtype) -> None:
+def test_under_autocast_the_result_has_autocasts_dtype(dtype: torch.dtype) -> None:
     x = torch.rand(2, 3, 13, 17)
     with torch.autocast("cpu", torch.bfloat16):
         out = resize(x.to(dtype), (5, 7))
@@ -287,7 +287,7 @@ def test_autocast_decides_the_dtype(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.uint8], ids=str)
-def test_autocast_leaves_float64_and_uint8_alone(dtype: torch.dtype) -> None:
+def test_autocast_does_not_change_float64_and_uint8(dtype: torch.dtype) -> None:
     x = (255 * torch.rand(2, 3, 13, 17)).to(dtype)
     with torch.autocast("cpu", torch.bfloat16):
         assert resize(x, (5, 7)).dtype == dtype
@@ -361,7 +361,7 @@ def test_cuda_equals_the_reference_at_any_factor(
 
 
 @pytest.mark.cuda
-def test_cuda_takes_uint8() -> None:
+def test_cuda_supports_uint8() -> None:
     x = torch.randint(256, (2, 3, 37, 53), dtype=torch.uint8)
     difference = resize(x.cuda(), (13, 19)).cpu().int() - resize(x, (13, 19)).int()
     assert difference.abs().max() <= 1  # the CPU kernel rounds fixed-point sums after each axis

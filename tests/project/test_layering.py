@@ -29,7 +29,6 @@ NEEDS = {  # every room, and the rooms that it may import; __init__ and __main__
 SHARED = {  # the private files that other rooms may import
     "functional._interpolation",
     "functional._memory_format",
-    "functional._resize",
     "surgery._attempt",
 }
 DEPENDENCIES = {"torch", "torchvision", "einops", "typing_extensions"}  # the last one for type checkers only

@@ -13,10 +13,11 @@ from .._checks import check_choice
 from .._sizes import Size, parse_size
 from ..kernels import DEFAULT, launch_crop_resize, why_unsupported_crops
 from ._crop_plan import CropPlan, check_boxes, check_dtype, check_flip, make_affine
+from ._inputs import check_image, result_dtype
 from ._interpolation import INTERPOLATIONS, Interpolation
 from ._matrix import apply_matrices, box_matrix
 from ._memory_format import memory_format_of
-from ._resize import check_image, resize, result_dtype
+from ._resize import resize
 
 
 def _resize_each(images: Tensor, plan: CropPlan) -> Tensor:

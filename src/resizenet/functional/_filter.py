@@ -9,20 +9,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .._checks import check_choice, check_positive
-from .._errors import ArgumentError, DtypeError, ShapeError
+from .._errors import ArgumentError
 from .._sizes import MAX_SIDE
+from ._inputs import check_filter
 from ._matrix import resize_matrix
 from ._memory_format import to_memory_format_of
 
 Method = Literal["center", "area", "pinv"]
-
-
-def check_filter(operation: str, weight: Tensor) -> None:
-    """Raise unless ``weight`` is (O, I, k, k) with odd k, in a floating point dtype."""
-    if weight.ndim != 4 or weight.shape[-1] != weight.shape[-2] or weight.shape[-1] % 2 == 0:
-        raise ShapeError(f"{operation}: expected (O, I, k, k) with odd k, got {tuple(weight.shape)}")
-    if not weight.is_floating_point():
-        raise DtypeError(f"{operation}: expected a floating point filter, got {weight.dtype}")
 
 
 def resample(weight: Tensor, matrix: Tensor) -> Tensor:
@@ -87,7 +80,7 @@ def resize_filter(weight: Tensor, kernel_size: int, *, method: Method = "center"
 
     Raises:
         ShapeError: ``weight`` is not (O, I, k, k) with odd k.
-        DtypeError: ``weight`` is not floating point.
+        DtypeError: ``weight`` is not a dense floating point tensor.
         ArgumentError: an even or non-positive ``kernel_size``.
         UnknownNameError: an unknown method.
 

@@ -8,7 +8,8 @@ from torch import Tensor
 from .._checks import check_positive
 from .._errors import ArgumentError
 from .._sizes import MAX_SIDE
-from ._filter import check_filter, resample
+from ._filter import resample
+from ._inputs import check_filter
 from ._matrix import resize_matrix
 
 
@@ -40,7 +41,7 @@ def fold_upscale(weight: Tensor, *, scale: int = 2, stride: int = 2) -> Tensor:
 
     Raises:
         ShapeError: ``weight`` is not (O, I, k, k) with odd k.
-        DtypeError: ``weight`` is not floating point.
+        DtypeError: ``weight`` is not a dense floating point tensor.
         ArgumentError: a scale or stride that is not a positive int, or a stride that is not a multiple of the scale:
             the windows then fall on the small image at several phases, which a single filter cannot reproduce.
 

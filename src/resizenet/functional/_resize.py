@@ -7,46 +7,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .._checks import check_choice
-from .._errors import DtypeError, ShapeError
 from .._sizes import Size, parse_size
+from ._inputs import check_image, result_dtype
 from ._interpolation import INTERPOLATIONS, Interpolation
 from ._matrix import apply_matrices, resize_matrix
 from ._memory_format import to_memory_format_of
 
-_DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
 # torch's CUDA kernel keeps the antialias window in shared memory and raises beyond a factor of about 90 (bilinear,
 # float32): github.com/pytorch/pytorch/issues/103589. This limit can go when that is fixed.
 _CUDA_MAX_ANTIALIAS_FACTOR = 16
-
-
-def check_image(operation: str, x: Tensor) -> None:
-    """Raise unless ``x`` is a dense tensor (B, C, H, W), floating point or uint8, with at least one pixel."""
-    if not isinstance(x, Tensor) or x.layout != torch.strided:
-        found = x.layout if isinstance(x, Tensor) else type(x).__name__
-        raise DtypeError(f"{operation}: expected a dense tensor (B, C, H, W), got {found}")
-    if x.ndim != 4:
-        raise ShapeError(f"{operation}: expected (B, C, H, W), got {x.ndim} dimensions {tuple(x.shape)}")
-    if 0 in x.shape[1:]:
-        raise ShapeError(f"{operation}: expected at least one channel and one pixel, got {tuple(x.shape)}")
-    if x.dtype not in _DTYPES:
-        raise DtypeError(
-            f"{operation}: expected a floating point or uint8 tensor, got {x.dtype}; "
-            "convert it first, for example x.float()"
-        )
-
-
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]  # torch 2.6 cannot trace the call
-def _has_autocast(device: str) -> bool:
-    return torch.amp.is_autocast_available(device)
-
-
-def result_dtype(x: Tensor) -> torch.dtype:
-    """The dtype of ``x``, or autocast's where autocast would cast ``x``."""
-    device = x.device.type
-    castable = x.is_floating_point() and x.dtype != torch.float64
-    if castable and _has_autocast(device) and torch.is_autocast_enabled(device):
-        return torch.get_autocast_dtype(device)
-    return x.dtype
 
 
 def _resize_by_matrices(x: Tensor, size: tuple[int, int], interpolation: Interpolation) -> Tensor:
