@@ -12,7 +12,7 @@ PYTEST := pytest -q --numprocesses auto --maxprocesses 8 --dist worksteal
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-site test-floor lint docs bench wheel clean
+.PHONY: help install demo test test-slow test-site test-floor fuzz lint docs bench wheel clean
 
 help:  ## list the verbs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -29,13 +29,16 @@ install: $(VENV)/installed  ## create .venv with all development extras
 demo: install  ## what resizing does to a ResNet, on digits or with DATA=cifar10.npz
 	$(BIN)/python examples/demo.py $(if $(DATA),--data $(DATA))
 
-test test-slow test-floor: export OMP_NUM_THREADS ?= 1
+test test-slow test-floor fuzz: export OMP_NUM_THREADS ?= 1
 
 test: install  ## the tests, without the slow ones
 	$(BIN)/python -m $(PYTEST)
 
 test-slow: install  ## the slow tests
 	$(BIN)/python -m $(PYTEST) -m slow
+
+fuzz: install  ## the fuzz tests with 200,000 cases, or FUZZ_CASES=N; `make test` has 5,000
+	FUZZ_CASES=$${FUZZ_CASES:-200000} $(BIN)/python -m $(PYTEST) tests/fuzz
 
 test-site: docs  ## the built docs, links and search, in Chromium with its chromedriver
 	$(BIN)/python -m pytest -q -m site
