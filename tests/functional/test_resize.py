@@ -345,6 +345,12 @@ def test_the_matrix_needs_positive_lengths(lengths: tuple[int, int]) -> None:
         resize_matrix(*lengths)
 
 
+@pytest.mark.parametrize("dtype", [torch.int64, torch.complex64, "float32"])
+def test_the_matrix_needs_a_floating_point_dtype(dtype: object) -> None:
+    with pytest.raises(DtypeError, match=f"resize_matrix: expected a floating point dtype, got {dtype!r}"):
+        resize_matrix(5, 3, dtype=dtype)
+
+
 @pytest.mark.cuda
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize(("before", "after"), [((941, 13), (10, 7)), ((2003, 1999), (3, 5)), ((37, 53), (13, 19))])

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from .._checks import check_choice, check_positive
+from .._errors import DtypeError
 from .._sizes import MAX_SIDE
 from ._interpolation import INTERPOLATIONS, Interpolation
 
@@ -121,6 +122,7 @@ def resize_matrix(
     Raises:
         ArgumentError: a length that is not a positive int, or above 2**31 - 1.
         UnknownNameError: an unknown interpolation.
+        DtypeError: a dtype that is not floating point.
 
     Example:
         >>> resize_matrix(4, 2)
@@ -133,6 +135,8 @@ def resize_matrix(
     check_positive("in_size", in_size, at_most=MAX_SIDE)
     check_positive("out_size", out_size, at_most=MAX_SIDE)
     check_choice("interpolation", interpolation, INTERPOLATIONS)
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise DtypeError(f"resize_matrix: expected a floating point dtype, got {dtype!r}")
     start, length = (torch.full((), pixels, device=device) for pixels in (0, in_size))
     matrix = box_matrix(start, length, in_size, out_size, interpolation=interpolation, antialias=antialias)
     return matrix.to(dtype or torch.get_default_dtype())
