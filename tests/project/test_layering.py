@@ -120,6 +120,10 @@ def test_every_import_is_allowed() -> None:
     assert [problem for module, source in sources().items() for problem in violations(module, source)] == []
 
 
+def test_no_module_imports_itself_in_a_circle() -> None:
+    assert circle(import_graph(sources())) == []
+
+
 def test_the_rules_point_up_the_list_and_never_between_siblings() -> None:
     order = list(NEEDS)
     assert all(order.index(needed) < order.index(room) for room, needs in NEEDS.items() for needed in needs)
@@ -127,11 +131,38 @@ def test_the_rules_point_up_the_list_and_never_between_siblings() -> None:
     assert not any(NEEDS[room] & siblings for room in siblings)
 
 
+def test_every_shared_file_is_imported_by_another_room() -> None:
+    shared = {
+        ".".join(name.split(".")[1:3])
+        for module, source in sources().items()
+        for name in imported(module, source)
+        if name.startswith("resizenet.") and name.split(".")[1] != module.split(".")[1]
+    }
+    assert shared >= SHARED
+
+
 def test_third_parties_are_the_run_time_dependencies() -> None:
     known = DEPENDENCIES | {"resizenet"} | set(sys.stdlib_module_names)
     for module, source in sources().items():
         optional = OPTIONAL.get(".".join(module.split(".")[:2]), set())
         assert {name.split(".")[0] for name in imported(module, source)} <= known | optional, module
+
+
+def long_bodies(source: str, *, limit: int = 40) -> list[str]:
+    """The functions whose bodies, without the docstring, have ``limit`` lines or more."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+            if body and body[-1].end_lineno - body[0].lineno + 1 >= limit:
+                found.append(node.name)
+    return found
+
+
+def test_function_bodies_have_fewer_than_40_lines() -> None:
+    assert [f"{module}.{name}" for module, source in sources().items() for name in long_bodies(source)] == []
+    assert long_bodies('def long():\n    "Docstring."\n' + 40 * "    x = 1\n") == ["long"]
+    assert long_bodies('def short():\n    "Docstring."\n' + 39 * "    x = 1\n") == []
 
 
 @pytest.mark.parametrize(
