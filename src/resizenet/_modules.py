@@ -17,8 +17,8 @@ Module = TypeVar("Module", bound=nn.Module)
 _SHARDED = {"DTensor", "FSDPModule", "FullyShardedDataParallel"}  # by name: not every torch has torch.distributed
 
 
-def check_model(model: object, *, operation: str) -> None:
-    """Raise UnsupportedModelError unless ``model`` is a module with all its weights."""
+def check_model(model: object, *, operation: str, may_be_sharded: bool = False) -> None:
+    """Raise UnsupportedModelError unless ``model`` is a module whose weights are there and, by default, not sharded."""
     if not isinstance(model, nn.Module):
         raise UnsupportedModelError(f"{operation}: expected a model that is a torch.nn.Module, got {model!r}")
     name, tensors = type(model).__name__, [*model.parameters(), *model.buffers()]
@@ -27,7 +27,7 @@ def check_model(model: object, *, operation: str) -> None:
             f"{operation}: {name} has lazy modules, whose weights have no shape before the first call; call it once"
         )
     kinds = {kind.__name__ for part in [*model.modules(), *tensors] for kind in type(part).__mro__}
-    if kinds & _SHARDED:
+    if kinds & _SHARDED and not may_be_sharded:
         raise UnsupportedModelError(f"{operation}: the parameters of {name} are sharded; call {operation} before that")
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import torch
 import torchvision
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -296,6 +298,20 @@ MISTAKES: dict[str, tuple[Any, dict[str, object], type[Exception], str]] = {
     "an empty tuple": ([()], {}, rn.ArgumentError, r"batches: expected tensors or \(images, labels\), got tuple"),
     "mode": ([IMAGES], {"mode": "head"}, rn.UnknownNameError, r"mode: expected one of 'bn', 'bn\+head', got 'head'"),
     "num_batches": ([IMAGES], {"num_batches": 0}, rn.ArgumentError, r"num_batches: expected a positive int, got 0"),
+    "a number": (5, {}, rn.ArgumentError, r"batches: expected an iterable of batches, got int"),
+    "one batch": (IMAGES, {}, rn.ArgumentError, r"batches: expected an iterable of batches, got Tensor"),
+    "labels out of range": (
+        [(IMAGES, LABELS + 5)],
+        HEAD_ONLY,
+        rn.ArgumentError,
+        r"batches: expected labels for logits of shape \(8, 5\), got torch.int64 of shape \(8,\): Target",
+    ),
+    "labels of another number": (
+        [(IMAGES, LABELS[1:])],
+        HEAD_ONLY,
+        rn.ArgumentError,
+        r"got torch.int64 of shape \(7,\):",
+    ),
 }
 
 
@@ -328,6 +344,89 @@ def test_a_model_that_does_not_end_with_a_linear_layer_has_no_head() -> None:
     with pytest.raises(rn.UnsupportedModelError, match=message):
         rn.adapt_to_resolution(model, batches(), mode="bn+head")
     assert differences(before, whole(model)) == set()
+
+
+@pytest.mark.parametrize("num_batches", [3, sys.maxsize, 10**30])
+@pytest.mark.parametrize("kind", [list, iter])
+def test_more_batches_than_there_are_may_be_requested(num_batches: int, kind: Callable[[Any], Any]) -> None:
+    model = rn.adapt_to_resolution(network(), kind(batches()), num_batches=num_batches)
+    assert model[1].num_batches_tracked == 3
+
+
+def without_values() -> nn.Module:
+    with torch.device("meta"):
+        return network()
+
+
+def made_in_inference_mode() -> nn.Module:
+    with torch.inference_mode():
+        return network()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: "resnet18", r"expected a model that is a torch.nn.Module, got 'resnet18'"),
+        (lambda: nn.Sequential(nn.LazyBatchNorm2d(), nn.Flatten()), r"Sequential has lazy modules, .*; call it once"),
+        (without_values, r"the tensors of Sequential have no values \(meta device\)"),
+        (
+            made_in_inference_mode,
+            r"the tensors of Sequential were made in inference mode, .*; use copy.deepcopy\(model\)",
+        ),
+    ],
+)
+@pytest.mark.parametrize("mode", ["bn", "bn+head"])
+def test_models_that_cannot_be_changed_are_refused(make: Callable[[], nn.Module], message: str, mode: str) -> None:
+    with pytest.raises(rn.UnsupportedModelError, match=f"^adapt_to_resolution: {message}"):
+        rn.adapt_to_resolution(make(), batches(), mode=mode)
+
+
+def test_a_copy_of_a_model_made_in_inference_mode_can_be_changed() -> None:
+    plain, copied = network(), copy.deepcopy(made_in_inference_mode())
+    for model in (plain, copied):
+        rn.adapt_to_resolution(model, batches(), mode="bn+head")
+    assert differences(whole(plain), whole(copied)) == set()
+
+
+def test_the_mode_of_torch_does_not_matter() -> None:
+    plain, other = network(), network()
+    rn.adapt_to_resolution(plain, batches(), mode="bn+head")
+    with torch.inference_mode():
+        rn.adapt_to_resolution(other, batches(), mode="bn+head")
+    assert differences(whole(plain), whole(other)) == set()
+
+
+def test_sharded_models_are_adapted_without_their_head(sharded: Callable[[nn.Module], nn.Module]) -> None:
+    plain, other = network(), sharded(network())
+    for model in (plain, other):
+        rn.adapt_to_resolution(model, batches())
+    for name in STATISTICS:
+        torch.testing.assert_close(other.state_dict()[name], plain.state_dict()[name])
+    with pytest.raises(rn.UnsupportedModelError, match=r"^adapt_to_resolution: the parameters of .* are sharded; call"):
+        rn.adapt_to_resolution(other, batches(), mode="bn+head")
+
+
+NONSENSE = st.one_of(
+    *(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=3), st.binary(max_size=3)),
+    st.sampled_from([IMAGES, IMAGES.numpy(), LABELS, nn.Identity, {}, [IMAGES], [(IMAGES, LABELS)], iter([])]),
+)
+
+
+@given(
+    model=NONSENSE | st.builds(network) | st.sampled_from([nn.Identity(), nn.BatchNorm2d(3), nn.LazyBatchNorm2d()]),
+    values=NONSENSE | st.lists(NONSENSE | st.tuples(st.just(IMAGES), NONSENSE), max_size=2),
+    mode=st.sampled_from(["bn", "bn+head"]) | NONSENSE,
+    num_batches=st.integers(1, 10**40) | NONSENSE,
+)
+def test_nonsense_raises_an_error_of_the_library(model: Any, values: Any, mode: Any, num_batches: Any) -> None:
+    before = whole(model) if type(model) is nn.Sequential else {}
+    try:
+        assert rn.adapt_to_resolution(model, values, mode=mode, num_batches=num_batches) is model
+    except rn.ResizenetError:
+        assert differences(before, whole(model) if before else {}) == set()
+    except (RuntimeError, ValueError):  # the model's own, about the shape or the dtype of the images
+        assert before
+        assert differences(before, whole(model)) == set()
 
 
 # --- progress

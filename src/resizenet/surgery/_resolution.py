@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import operator
+import sys
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any, Literal, get_args
@@ -16,6 +17,7 @@ from torch.optim.swa_utils import update_bn
 
 from .._checks import check_choice, check_positive
 from .._errors import ArgumentError, UnsupportedModelError
+from .._modules import check_model
 
 Mode = Literal["bn", "bn+head"]
 
@@ -71,6 +73,9 @@ def adapt_to_resolution(
     """
     check_choice("mode", mode, get_args(Mode))
     check_positive("num_batches", num_batches)
+    _check_changeable(model, may_be_sharded=mode == "bn")
+    if isinstance(batches, Tensor) or not isinstance(batches, Iterable):
+        raise ArgumentError(f"batches: expected an iterable of batches, got {type(batches).__name__}")
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.running_mean is not None]
     if not norms:
         raise UnsupportedModelError(
@@ -78,7 +83,7 @@ def adapt_to_resolution(
             "nothing to recalibrate; fine-tune it instead"
         )
     statistics = [buffer for norm in norms for buffer in norm.buffers(recurse=False)]
-    with _restore_settings(model), _restore_on_failure(statistics):
+    with torch.inference_mode(False), _restore_settings(model), _restore_on_failure(statistics):
         model.eval()
         with closing(_take(batches, num_batches, "BatchNorm")) as taken:
             called = _recalibrate(model, norms, taken)
@@ -87,6 +92,22 @@ def adapt_to_resolution(
             with _restore_on_failure(head), closing(_take(batches, num_batches, "Head")) as taken:
                 _fine_tune(model, head, taken)
     return model
+
+
+def _check_changeable(model: nn.Module, *, may_be_sharded: bool) -> None:
+    """Raise UnsupportedModelError if the model's tensors cannot be changed in place.
+
+    FSDP replaces the parameters of a sharded model while it runs, so an optimizer would change the wrong ones.
+    """
+    check_model(model, operation="adapt_to_resolution", may_be_sharded=may_be_sharded)
+    tensors, name = [*model.parameters(), *model.buffers()], type(model).__name__
+    if any(tensor.is_meta for tensor in tensors):
+        raise UnsupportedModelError(f"adapt_to_resolution: the tensors of {name} have no values (meta device)")
+    if any(tensor.is_inference() for tensor in tensors):
+        raise UnsupportedModelError(
+            f"adapt_to_resolution: the tensors of {name} were made in inference mode, where they stay as they are; use "
+            "copy.deepcopy(model)"
+        )
 
 
 @contextmanager
@@ -179,9 +200,21 @@ def _fine_tune(model: nn.Module, head: list[Tensor], batches: Iterable[Any]) -> 
     optimizer = torch.optim.SGD(head, lr=_LEARNING_RATE, momentum=0.9)
     for batch in batches:
         images, labels = (tensor.to(head[-1].device) for tensor in (_images(batch), _labels(batch)))
+        if images.is_inference() or labels.is_inference():  # autograd cannot save those
+            images, labels = images.clone(), labels.clone()
         optimizer.zero_grad()
-        torch.autograd.backward(F.cross_entropy(model(images), labels))
+        torch.autograd.backward(_loss(model(images), labels))
         optimizer.step()
+
+
+def _loss(logits: Tensor, labels: Tensor) -> Tensor:
+    try:
+        return F.cross_entropy(logits, labels)
+    except (IndexError, RuntimeError, ValueError) as error:
+        raise ArgumentError(
+            f"batches: expected labels for logits of shape {tuple(logits.shape)}, got {labels.dtype} of shape "
+            f"{tuple(labels.shape)}: {error}"
+        ) from None
 
 
 def _images(batch: Any) -> Tensor:
@@ -202,6 +235,7 @@ def _labels(batch: Any) -> Tensor:
 
 def _take(batches: Iterable[Any], num_batches: int, description: str) -> Generator[Any, None, None]:
     """Yield between one and ``num_batches`` batches, with a progress bar on a terminal if rich is installed."""
+    num_batches = min(num_batches, sys.maxsize)
     total = min(num_batches, operator.length_hint(batches, num_batches))
     empty = True
     for batch in _track(itertools.islice(batches, num_batches), total, description):
