@@ -239,6 +239,20 @@ def test_an_upscaling_that_the_model_refuses_is_not_suggested() -> None:
     assert rn.report(model, 16).suggestions == ()
 
 
+class RefusesLargeImages(nn.Sequential):
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[-1] > 16:
+            raise self.error
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("error", [ValueError("too large"), TypeError("too large"), KeyError("too large")])
+def test_a_model_that_refuses_larger_images_with_any_error_has_a_report(error: Exception) -> None:
+    model = RefusesLargeImages(nn.Conv2d(3, 4, 8, 8))
+    model.error = error
+    assert rn.report(model, 16).suggestions == ()
+
+
 # --- dilation
 
 

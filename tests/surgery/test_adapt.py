@@ -345,7 +345,7 @@ def test_layers_whose_weights_are_computed_are_refused_if_they_are_replaced() ->
 
 def test_numbers_beyond_any_tensor_are_refused() -> None:
     for name in ("in_channels", "num_classes"):
-        with pytest.raises(rn.ArgumentError, match=rf"^{name}: expected a positive int up to 2147483647, got 1000"):
+        with pytest.raises(rn.ArgumentError, match=rf"^{name}: expected an int from 1 to 2147483647, got 1000"):
             rn.adapt(small_resnet(), 32, **{name: 10**30})
 
 

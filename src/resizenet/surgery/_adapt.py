@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 from torch import nn
 
-from .._checks import check_choice, check_positive
+from .._checks import check_choice, parse_int
 from .._modules import check_model, copy_model
 from .._sizes import Size, parse_size
 from ._channels import change_channels
@@ -95,9 +95,7 @@ def adapt(
     check_choice("stem", stem, get_args(Stem))
     check_choice("stem_weights", stem_weights, get_args(StemWeights))
     check_choice("channel_weights", channel_weights, get_args(ChannelWeights))
-    for name, value in {"in_channels": in_channels, "num_classes": num_classes}.items():
-        if value is not None:
-            check_positive(name, value, at_most=2**31 - 1)
+    in_channels, num_classes = _parse("in_channels", in_channels), _parse("num_classes", num_classes)
     check_model(model, operation="adapt")
     family = family_of(model)
     chosen = _auto_stem(min(size)) if stem == "auto" else stem
@@ -117,6 +115,10 @@ def adapt(
     _sync_attributes(adapted, in_channels=in_channels, in_chans=in_channels, num_classes=num_classes)
     _sync_feature_info(adapted, before, stem_strides(adapted, family))
     return adapted
+
+
+def _parse(name: str, number: int | None) -> int | None:
+    return None if number is None else parse_int(name, number, at_least=1, at_most=2**31 - 1)
 
 
 def _auto_stem(side: int) -> str:

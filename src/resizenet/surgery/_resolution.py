@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-import operator
-import sys
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any, Literal, get_args
 
@@ -18,6 +15,7 @@ from torch.optim.swa_utils import update_bn
 from .._checks import check_choice, check_positive
 from .._errors import ArgumentError, UnsupportedModelError
 from .._modules import check_model
+from ._batches import images_of, labels_of, take
 
 Mode = Literal["bn", "bn+head"]
 
@@ -85,11 +83,11 @@ def adapt_to_resolution(
     statistics = [buffer for norm in norms for buffer in norm.buffers(recurse=False)]
     with torch.inference_mode(False), _restore_settings(model), _restore_on_failure(statistics):
         model.eval()
-        with closing(_take(batches, num_batches, "BatchNorm")) as taken:
+        with closing(take(batches, num_batches, "BatchNorm")) as taken:
             called = _recalibrate(model, norms, taken)
         if mode == "bn+head":
             head = _head(model, called)
-            with _restore_on_failure(head), closing(_take(batches, num_batches, "Head")) as taken:
+            with _restore_on_failure(head), closing(take(batches, num_batches, "Head")) as taken:
                 _fine_tune(model, head, taken)
     return model
 
@@ -165,7 +163,7 @@ def _recalibrate(model: nn.Module, norms: list[_BatchNorm], batches: Iterable[An
     watched = [module for module in model.modules() if module in before or isinstance(module, nn.Linear)]
     hooks = [module.register_forward_hook(lambda module, *_: called.append(module)) for module in watched]
     try:
-        update_bn((_images(batch).to(device) for batch in batches), _OnlyBatchNormTrains(model).eval())
+        update_bn((images_of(batch).to(device) for batch in batches), _OnlyBatchNormTrains(model).eval())
     finally:
         for hook in hooks:
             hook.remove()
@@ -199,7 +197,7 @@ def _fine_tune(model: nn.Module, head: list[Tensor], batches: Iterable[Any]) -> 
         parameter.requires_grad_()
     optimizer = torch.optim.SGD(head, lr=_LEARNING_RATE, momentum=0.9)
     for batch in batches:
-        images, labels = (tensor.to(head[-1].device) for tensor in (_images(batch), _labels(batch)))
+        images, labels = (tensor.to(head[-1].device) for tensor in (images_of(batch), labels_of(batch)))
         if images.is_inference() or labels.is_inference():  # autograd cannot save those
             images, labels = images.clone(), labels.clone()
         optimizer.zero_grad()
@@ -215,45 +213,3 @@ def _loss(logits: Tensor, labels: Tensor) -> Tensor:
             f"batches: expected labels for logits of shape {tuple(logits.shape)}, got {labels.dtype} of shape "
             f"{tuple(labels.shape)}: {error}"
         ) from None
-
-
-def _images(batch: Any) -> Tensor:
-    images = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
-    if not isinstance(images, Tensor):
-        raise ArgumentError(f"batches: expected tensors or (images, labels), got {type(batch).__name__}")
-    return images
-
-
-def _labels(batch: Any) -> Tensor:
-    labels = batch[1] if isinstance(batch, (tuple, list)) and len(batch) > 1 else None
-    if not isinstance(labels, Tensor):
-        raise ArgumentError(
-            f'batches: expected (images, labels) for mode="bn+head", got {type(batch).__name__} without labels'
-        )
-    return labels
-
-
-def _take(batches: Iterable[Any], num_batches: int, description: str) -> Generator[Any, None, None]:
-    """Yield between one and ``num_batches`` batches, with a progress bar on a terminal if rich is installed."""
-    num_batches = min(num_batches, sys.maxsize)
-    total = min(num_batches, operator.length_hint(batches, num_batches))
-    empty = True
-    for batch in _track(itertools.islice(batches, num_batches), total, description):
-        yield batch
-        empty = False
-    if empty:
-        raise ArgumentError(
-            'batches: expected at least one batch, got none; mode="bn+head" iterates twice, so give it a list or a '
-            "DataLoader"
-        )
-
-
-def _track(batches: Iterable[Any], total: int, description: str) -> Iterable[Any]:
-    try:
-        from rich.console import Console
-        from rich.progress import track
-    except ImportError:
-        return batches
-    console = Console(stderr=True)
-    hidden = not (console.is_terminal or console.is_jupyter)
-    return track(batches, description, total=total, console=console, transient=True, disable=hidden)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torchvision
 from torch import nn
 
-from ..._errors import ShapeError
+from ..._errors import ShapeError, UnsupportedModelError
 from ..._tracing import Row, Trace, first_layers, last_map, stages, trace
 from ...surgery._attempt import last_map_size, try_smaller_stems
 from ..render._text import format_count, format_size
@@ -65,7 +65,7 @@ def _upscaling(
         larger = factor * input_size[0], factor * input_size[1]
         try:
             after = trace(model, in_channels, larger)
-        except ShapeError:
+        except (ShapeError, UnsupportedModelError):
             continue
         if math.prod(last_map_size(after)) <= math.prod(before):
             return
