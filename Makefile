@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 FLOOR := .venv-floor
+GPU_STACK := .venv-gpu-stack
 # The oldest Python as well, where it is installed.
 FLOOR_PYTHON ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.10.*/bin/python /usr/bin/python3.10) $(PYTHON))
 DATA ?=
@@ -12,7 +13,7 @@ PYTEST := pytest -q --numprocesses auto --maxprocesses 8 --dist worksteal
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-site test-floor fuzz lint docs bench wheel clean
+.PHONY: help install demo test test-slow test-site test-floor test-gpu-stack fuzz lint docs bench wheel clean
 
 help:  ## list the verbs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -29,7 +30,7 @@ install: $(VENV)/installed  ## create .venv with all development extras
 demo: install  ## what resizing does to a ResNet, on digits or with DATA=cifar10.npz
 	$(BIN)/python examples/demo.py $(if $(DATA),--data $(DATA))
 
-test test-slow test-floor fuzz: export OMP_NUM_THREADS ?= 1
+test test-slow test-floor test-gpu-stack fuzz: export OMP_NUM_THREADS ?= 1
 
 test: install  ## the tests, without the slow ones
 	$(BIN)/python -m $(PYTEST)
@@ -54,6 +55,17 @@ $(FLOOR)/installed: pyproject.toml $(VENV)/installed
 test-floor: $(FLOOR)/installed  ## the tests, with the lowest supported torch and torchvision, in .venv-floor
 	$(FLOOR)/bin/python -m $(PYTEST) -p floor
 
+# torch and triton as GPU machines have them; below numpy 2.3, because the interpreter of triton 3.6 needs that.
+$(GPU_STACK)/installed: pyproject.toml
+	$(PYTHON) -m venv $(GPU_STACK)
+	$(GPU_STACK)/bin/python -m pip install --quiet --upgrade pip
+	$(GPU_STACK)/bin/python -m pip install --quiet --editable '.[bench]' hypothesis pytest pytest-xdist \
+		'torch==2.11.*' 'torchvision==0.26.*' 'triton==3.6.*' 'numpy<2.3'
+	@touch $@
+
+test-gpu-stack: $(GPU_STACK)/installed  ## the tests of the kernels, with torch 2.11 and triton 3.6, in .venv-gpu-stack
+	$(GPU_STACK)/bin/python -m $(PYTEST) -m "not site" tests/kernels tests/benchmarks/test_gpu.py
+
 lint: install  ## format, style and types
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
@@ -74,5 +86,5 @@ wheel: install  ## sdist and wheel, in dist/
 	$(BIN)/python .ci/check_contents.py dist/*
 
 clean:  ## everything that can be made again, .venv too
-	rm -rf $(VENV) $(FLOOR) .venv-wheel dist build docs/_build docs/generated .pytest_cache .hypothesis .mypy_cache .ruff_cache demo.png
+	rm -rf $(VENV) $(FLOOR) $(GPU_STACK) .venv-wheel dist build docs/_build docs/generated .pytest_cache .hypothesis .mypy_cache .ruff_cache demo.png
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

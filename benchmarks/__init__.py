@@ -1,1 +1,1 @@
-"""Accuracy experiments and throughput suites, with their committed results."""
+"""Accuracy experiments, throughput suites and the checks of the kernels on a GPU, with their committed results."""

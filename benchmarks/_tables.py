@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from rich.table import Table as RichTable
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Table:
 
     def rich(self) -> RichTable:
         """Return the table for a terminal."""
+        from rich.table import Table as RichTable  # Markdown does not need it
+
         table = RichTable(title=self.title, title_justify="left")
         for index, name in enumerate(self.header):
             table.add_column(name, justify="left" if index < self.left else "right")
