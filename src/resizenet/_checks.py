@@ -25,10 +25,11 @@ def did_you_mean(value: object, names: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def check_positive(argument: str, value: object) -> None:
-    """Raise ArgumentError unless ``value`` is a positive int."""
-    if not is_int(value) or isinstance(value, bool) or value < 1:
-        raise ArgumentError(f"{argument}: expected a positive int, got {value!r}")
+def check_positive(argument: str, value: object, *, at_most: int | None = None) -> None:
+    """Raise ArgumentError unless ``value`` is a positive int, and not above ``at_most``."""
+    if not is_int(value) or isinstance(value, bool) or value < 1 or (at_most is not None and value > at_most):
+        limit = "" if at_most is None else f" up to {at_most}"
+        raise ArgumentError(f"{argument}: expected a positive int{limit}, got {value!r}")
 
 
 def check_non_negative(argument: str, value: object) -> None:
