@@ -42,8 +42,8 @@ class LayoutTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         op, rule, kwargs = func.overloadpacket, _rule_of(func), kwargs or {}
-        if rule is None and op not in MULTI_OUTPUT_RULES:  # composite operations arrive here in inference mode
-            with self:
+        if rule is None and op not in MULTI_OUTPUT_RULES and func.namespace == "aten":
+            with self:  # composite operations arrive here in inference mode
                 out = func.decompose(*args, **kwargs)
             if out is not NotImplemented:
                 return out
