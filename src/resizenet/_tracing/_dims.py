@@ -79,7 +79,7 @@ def _take_dim(queue: list[AxisSpan], length: int, *, one_follows: bool) -> Dim |
     """Take a dimension of this length from the front of the queue; None where its end does not divide a span."""
     spans: list[AxisSpan] = []
     missing = length
-    while queue and (missing > 1 or (queue[0].size == 1 and _takes_one(queue, spans, length, one_follows))):
+    while queue and (missing > 1 or (queue[0].size == 1 and _takes_one(queue, spans, length, one_follows=one_follows))):
         span = queue.pop(0)
         if missing % span.size == 0:
             spans.append(span)
@@ -94,7 +94,7 @@ def _take_dim(queue: list[AxisSpan], length: int, *, one_follows: bool) -> Dim |
     return merge_neighbors(spans) or (AxisSpan(1),)
 
 
-def _takes_one(queue: list[AxisSpan], spans: list[AxisSpan], length: int, one_follows: bool) -> bool:
+def _takes_one(queue: list[AxisSpan], spans: list[AxisSpan], length: int, *, one_follows: bool) -> bool:
     """Whether a dimension that is already full also takes a span of size 1.
 
     Neighboring dimensions of length 1 take one such span each. Without a neighbor, a line of the map of length 1 stays
