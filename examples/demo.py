@@ -25,7 +25,7 @@ from torch.nn import functional as F
 import resizenet as rn
 from demo_data import Images, load
 
-mpl.use("Agg")  # draws to a file, without a screen
+mpl.use("Agg")  # draw to a file, without a screen
 from matplotlib import pyplot as plt
 
 
@@ -162,16 +162,18 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     add = parser.add_argument
     add("--data", type=Path, help="CIFAR-10 as an .npz or torchvision's folder; the digits if not given")
-    add("--epochs", type=int, default=6, help="of every arm")
-    add("--images", type=int, default=5_000, help="at most so many for training and for test")
+    add("--epochs", type=int, default=6, help="number of epochs of every arm")
+    add("--images", type=int, default=5_000, help="maximum number of training images, and of test images")
     add("--batch-size", type=int, default=64, help="images per step")
     add("--lr", type=float, default=0.05, help="peak learning rate")
     add(
-        "--resizer-lr", type=float, help="peak learning rate of the resizers; else a tenth of --lr for Resizer, or --lr"
+        "--resizer-lr",
+        type=float,
+        help="peak learning rate of the resizers; by default a tenth of --lr for Resizer, --lr for others",
     )
-    add("--seed", type=int, default=0, help="of weights, shuffling and crops")
+    add("--seed", type=int, default=0, help="seed of the weights, the shuffling and the crops")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda")
-    bf16 = "bfloat16 autocast; if not given, from 32 px on where the device computes in it"
+    bf16 = "bfloat16 autocast; by default on for images of at least 32 px if the device has bf16 instructions"
     add("--bf16", action=argparse.BooleanOptionalAction, help=bf16)
     add("--out", type=Path, default=Path("demo.png"), help="where the picture goes")
     options = parser.parse_args()
@@ -186,7 +188,7 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Report, train, compare."""
+    """Print the report, train every arm and compare the results."""
     options = parse()
     console = Console()
     images = load(options.data).first(options.images)

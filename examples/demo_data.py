@@ -33,7 +33,7 @@ class Images:
 
 
 def load(data: Path | None) -> Images:
-    """Load CIFAR-10 from ``data``, or the digits. SystemExit with one line if CIFAR-10 cannot be read."""
+    """Load CIFAR-10 from ``data``, or the digits. Raise SystemExit with one line if CIFAR-10 cannot be read."""
     if data is None:
         return load_digits()
     try:

@@ -17,7 +17,7 @@ import resizenet as rn
 
 
 def digits(size: int, limit: int) -> TensorDataset:
-    """Scikit-learn's digits in place of your own images: upscaled, (N, 3, size, size) in [0, 1], and labels (N,)."""
+    """Return scikit-learn's digits, upscaled, (N, 3, size, size) in [0, 1], and labels (N,). Use your own instead."""
     data = load_digits()
     images = torch.from_numpy(data.images[:limit]).float()[:, None].expand(-1, 3, -1, -1) / 16
     return TensorDataset(rn.functional.resize(images, size), torch.from_numpy(data.target[:limit]))
@@ -31,7 +31,7 @@ def main(*, epochs: int = 4, limit: int = 2_000) -> tuple[nn.Module, list[float]
     model = rn.LinearResizer(16).wrap(rn.create_model("resnet20", num_classes=10))
     groups = model.parameter_groups(0.05, weight_decay=5e-4)  # before prepare: DDP's wrapper has no parameter_groups
     optimizer = torch.optim.SGD(groups, momentum=0.9, nesterov=True)
-    loader = DataLoader(digits(32, limit), batch_size=32, shuffle=True, drop_last=True)  # of each process
+    loader = DataLoader(digits(32, limit), batch_size=32, shuffle=True, drop_last=True)  # per process
     model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
     accelerator.print(f"{accelerator.num_processes} processes, {len(loader)} batches each")
     losses = []

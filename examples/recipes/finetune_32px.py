@@ -14,11 +14,11 @@ from torchvision.transforms import v2
 
 import resizenet as rn
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # those of the pretraining, not of the new images
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # the values of the pretraining, not of the new images
 
 
 class Digits(Dataset):
-    """Scikit-learn's digits in place of your own images: upscaled to (3, 32, 32), in [0, 1], with a transform."""
+    """Scikit-learn's digits, upscaled to (3, 32, 32), in [0, 1], with a transform. Use your own images instead."""
 
     def __init__(self, transform: Callable[[Tensor], Tensor], part: slice) -> None:
         data = load_digits()
@@ -44,7 +44,7 @@ def main(pretrained: nn.Module, *, epochs: int = 3, limit: int = 1_400) -> tuple
 
     # A 3x3 stem without pool, cut from the old one, and a new classifier.
     model = rn.adapt(pretrained, 32, num_classes=10)
-    rn.adapt_to_resolution(model, train)  # BatchNorm's statistics are those of the small images from the first step on
+    rn.adapt_to_resolution(model, train)  # BatchNorm gets the statistics of the small images
     new = list(model.fc.parameters())
     kept = [parameter for name, parameter in model.named_parameters() if not name.startswith("fc.")]
     optimizer = torch.optim.AdamW([{"params": new, "lr": 3e-3}, {"params": kept, "lr": 3e-4}], weight_decay=0.01)

@@ -16,7 +16,7 @@ import resizenet as rn
 
 
 class Digits(Dataset):
-    """Scikit-learn's digits in place of your own images: upscaled, (3, size, size) in [0, 1], with a transform."""
+    """Scikit-learn's digits, upscaled, (3, size, size) in [0, 1], with a transform. Use your own images instead."""
 
     def __init__(self, size: int, transform: Callable[[Tensor], Tensor], part: slice) -> None:
         data = load_digits()
@@ -64,7 +64,7 @@ def main(*, epochs: int = 5, limit: int = 1_400) -> dict[str, float]:
             train_dataset=Digits(64, policy.train(), slice(limit)),
             eval_dataset=Digits(64, policy.eval(), slice(-300, None)),
             compute_metrics=accuracy,
-            optimizers=(optimizer, None),  # None is the Trainer's own schedule
+            optimizers=(optimizer, None),  # None: the Trainer makes its own schedule
         )
         trainer.train()
         return trainer.evaluate()

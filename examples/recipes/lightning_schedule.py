@@ -55,7 +55,7 @@ class Classifier(lightning.LightningModule):
 
 
 def digits(size: int, limit: int) -> TensorDataset:
-    """Scikit-learn's digits in place of your own images: upscaled, (N, 3, size, size) in [0, 1], and labels (N,)."""
+    """Return scikit-learn's digits, upscaled, (N, 3, size, size) in [0, 1], and labels (N,). Use your own instead."""
     data = load_digits()
     images = torch.from_numpy(data.images[:limit]).float()[:, None].expand(-1, 3, -1, -1) / 16
     return TensorDataset(rn.functional.resize(images, size), torch.from_numpy(data.target[:limit]))

@@ -18,7 +18,7 @@ import resizenet as rn
 
 
 class Digits(Dataset):
-    """Scikit-learn's digits in place of your own images: upscaled, (3, size, size) in [0, 1], with a transform."""
+    """Scikit-learn's digits, upscaled, (3, size, size) in [0, 1], with a transform. Use your own images instead."""
 
     def __init__(self, size: int, transform: Callable[[Tensor], Tensor], part: slice) -> None:
         data = load_digits()
