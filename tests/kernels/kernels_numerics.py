@@ -16,6 +16,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import reference
 from resizenet import Resizer, kernels
@@ -155,6 +156,25 @@ def test_autocast_decides_the_dtype(half_resizer: HalfResizer) -> None:
     with torch.autocast(DEVICE.type, torch.bfloat16):
         ours = network(x)
     torch.testing.assert_close(ours, network.bfloat16()(x.bfloat16()), rtol=0, atol=0)  # the image is exact in bfloat16
+
+
+class Casts(TorchDispatchMode):
+    """Counts casts and copies between devices."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += function is torch.ops.aten._to_copy.default
+        return function(*args, **(kwargs or {}))
+
+
+@torch.no_grad()
+def test_under_autocast_all_weights_are_cast_at_once(half_resizer: HalfResizer) -> None:
+    case = Case((5, 9), num_blocks=3)
+    network, x = half_resizer(case.resizer()).float(), case.images().float()
+    with torch.autocast(DEVICE.type, torch.bfloat16), Casts() as casts:
+        network(x)
+    assert casts.count == 1
 
 
 @torch.no_grad()

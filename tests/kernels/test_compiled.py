@@ -14,7 +14,11 @@ from resizenet import Resizer, kernels
 MATRIX_INSTRUCTION = {80: "HMMA", 90: "HGMMA", 100: "UTCHMMA"}
 SHARED = {80: 163 * 1024, 90: 227 * 1024, 100: 227 * 1024}  # bytes that a program may have
 REGISTERS = 65536 // 256  # per thread, if an SM runs one program of 8 warps
-SPILLED_HEAD = {80: 16, 90: 0, 100: 0}  # bytes in some variants, for two programs on an SM of sm_80
+triton = pytest.importorskip("triton", reason="the kernels are optional, and so is triton")
+OLD_TRITON = tuple(map(int, triton.__version__.split(".")[:2])) < (3, 7)
+# Bytes, for two programs on an SM of sm_80; with triton 3.9 in some variants only.
+SPILLED_HEAD = {80: 128 if OLD_TRITON else 16, 90: 0, 100: 0}
+SPILLED_MOMENTS = {80: 16 if OLD_TRITON else 0, 90: 0, 100: 0}
 SPILLED_BACKWARD = {80: 512, 90: 0, 100: 0}  # the weight gradients do not quite fit the registers of sm_80
 
 capabilities = pytest.mark.parametrize("capability", MATRIX_INSTRUCTION)
@@ -42,7 +46,7 @@ def test_the_inference_kernels_fit_the_chip(compiled: Any, half_resizer: HalfRes
     found = compiled(lambda: infer(half_resizer, x, 16), capability)
     assert {name: len(variants) for name, variants in found.items()} == {"_head_kernel": 1, "_conv_kernel": 3}
     for kernel in (kernel for variants in found.values() for kernel in variants):
-        assert kernel.stack == 0
+        assert kernel.stack <= (SPILLED_HEAD[capability] if OLD_TRITON else 0)
         assert kernel.registers <= REGISTERS // 2  # two programs at a time
         assert kernel.shared <= SHARED[capability] // 2
         assert MATRIX_INSTRUCTION[capability] in kernel.code
@@ -52,7 +56,7 @@ def test_the_inference_kernels_fit_the_chip(compiled: Any, half_resizer: HalfRes
 def test_the_training_kernels_fit_the_chip(compiled: Any, capability: int) -> None:
     found = compiled(lambda: train(images(3, torch.bfloat16, torch.contiguous_format)), capability)
     (forward,), (backward,) = found["_moments_kernel"], found["_backward_kernel"]
-    assert forward.stack == 0
+    assert forward.stack <= SPILLED_MOMENTS[capability]
     assert forward.registers <= REGISTERS // 2
     assert forward.shared <= SHARED[capability] // 2
     assert MATRIX_INSTRUCTION[capability] in forward.code
@@ -77,5 +81,5 @@ def test_every_variant_fits_the_chip(
     for in_channels in (1, 2, 3):
         x = images(in_channels, dtype, layout)
         found = compiled(lambda: train(x), capability)  # noqa: B023
-        assert found["_moments_kernel"][0].stack == 0
+        assert found["_moments_kernel"][0].stack <= SPILLED_MOMENTS[capability]
         assert found["_backward_kernel"][0].stack <= SPILLED_BACKWARD[capability]

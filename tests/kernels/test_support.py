@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from resizenet import ArgumentError, Resizer
 from resizenet.kernels import TritonHalfResizer, _support
@@ -72,6 +73,36 @@ def test_which_calls_are_supported(image: Image, size: tuple[int, int], expected
 def test_without_triton_nothing_is_supported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_support, "AVAILABLE", False)
     assert _support.why_unsupported_call(Image(), (7, 11), torch.bfloat16) == "triton is not installed"
+
+
+@pytest.mark.parametrize(
+    ("image", "autocast", "dtype"),
+    [
+        (torch.float32, torch.bfloat16, torch.bfloat16),
+        (torch.float16, torch.bfloat16, torch.bfloat16),
+        (torch.float64, torch.bfloat16, torch.float64),
+        (torch.float32, None, torch.float32),
+    ],
+)
+def test_the_computing_dtype_is_that_of_torch(
+    image: torch.dtype, autocast: torch.dtype | None, dtype: torch.dtype
+) -> None:
+    x = torch.zeros(1, 3, 8, 8, dtype=image)
+    with torch.autocast("cpu", autocast, enabled=autocast is not None):
+        assert _support.computing_dtype(x) == dtype
+        assert nn.functional.conv2d(x, torch.zeros(1, 3, 3, 3, dtype=image)).dtype == dtype
+
+
+@pytest.mark.skipif(not hasattr(torch.compiler, "is_exporting"), reason="torch 2.6 does not say that it exports")
+@pytest.mark.parametrize("strict", [True, False])
+def test_an_exported_copy_has_no_kernels(monkeypatch: pytest.MonkeyPatch, strict: bool) -> None:
+    pytest.importorskip("triton", reason="the kernels are optional, and so is triton")
+    monkeypatch.setattr(_support, "why_unsupported_device", lambda device: None)
+    monkeypatch.setattr(_support, "_HALF", (torch.float32,))
+    fused, x = Resizer((7, 11)).fuse(kernels="auto"), torch.rand(2, 3, 14, 22)
+    assert fused.half_resizer.why_unsupported(x, (7, 11)) is None
+    exported = torch.export.export(fused, (x,), strict=strict)
+    assert not [node for node in exported.graph.nodes if "resizenet" in str(node.target)]
 
 
 @pytest.mark.usefixtures("ampere")

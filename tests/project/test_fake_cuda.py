@@ -14,6 +14,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torchvision.transforms import v2
 
 import resizenet as rn
@@ -144,13 +146,28 @@ def test_kernels_of_a_fused_resizer(
     assert out.is_contiguous(memory_format=layout)
 
 
+class _Uploads(TorchDispatchMode):
+    """Counts tensors that are made on the CPU, which a step would then copy to the GPU and wait for."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        self.count += any(tensor.device.type == "cpu" for tensor in tree_leaves(result) if isinstance(tensor, Tensor))
+        return result
+
+
 @half
+@pytest.mark.parametrize("options", [{"kernels": "always"}, {"checkpoint": True}], ids=str)
 @pytest.mark.usefixtures("ampere")
-def test_kernels_of_a_training_step(fake: _Fake, dtype: torch.dtype) -> None:
-    resizer = rn.Resizer.paper((7, 11), kernels="always").to(dtype)
+def test_a_training_step_copies_nothing_to_the_gpu(fake: _Fake, options: dict[str, Any], dtype: torch.dtype) -> None:
+    resizer = rn.Resizer.paper((7, 11), **options).to(dtype)
     with fake:
-        out = on_cuda(resizer)(torch.zeros(2, 3, 14, 22, dtype=dtype, device=CUDA))
+        x = torch.zeros(2, 3, 14, 22, dtype=dtype, device=CUDA)
+        with _Uploads() as uploads:
+            out = on_cuda(resizer)(x)
     assert (place(out), out.shape) == ((CUDA, dtype), (2, 3, 7, 11))
+    assert uploads.count == 0
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 import reference
 from resizenet import ArgumentError, Resizer
 from resizenet.functional import resize
+from resizenet.functional._memory_format import is_channels_last
 
 Randomized = Callable[[nn.Module], nn.Module]
 EXACT = {"rtol": 0, "atol": 1e-10}  # float64, some 1e4 products of numbers near 1 per output, added in another order
@@ -154,6 +155,25 @@ def test_norms_replace_each_other_and_convolutions_without_one_have_a_bias(
     assert {type(m) for m in norms} <= {kind, nn.Identity}
     convolutions = [m for m in resizer.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3)]
     assert {m.bias is not None for m in convolutions} == {bias}
+
+
+@pytest.mark.parametrize("of", ["image", "weights"])
+@pytest.mark.parametrize("checkpoint", [True, False])
+def test_norms_that_return_contiguous_features_do_not_lose_channels_last(of: str, checkpoint: bool) -> None:
+    """As torch 2.11's GroupNorm does on CUDA."""
+    resizer, x = Resizer((7, 11), norm="group", checkpoint=checkpoint), torch.rand(2, 3, 13, 19)
+    for module in resizer.modules():
+        if isinstance(module, nn.GroupNorm):
+            module.register_forward_hook(lambda module, args, out: out.contiguous())
+    if of == "image":
+        x = x.contiguous(memory_format=torch.channels_last)
+    else:
+        resizer = resizer.to(memory_format=torch.channels_last)
+    formats = []
+    for layer in (resizer.tail, resizer.merge[0], resizer.blocks[0][0]):
+        layer.register_forward_pre_hook(lambda module, args: formats.append(is_channels_last(args[0])))
+    assert is_channels_last(resizer(x))
+    assert formats == [True] * 3  # no step between is slower than it needs to be
 
 
 @pytest.mark.parametrize(("channels", "groups"), [(16, 4), (6, 2), (5, 1)])

@@ -17,13 +17,18 @@ sm_100.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ._layers import bias_of, head_layers
 from ._packing import pack_bias, pack_conv, pack_head, pack_mix, pack_skip
 from ._support import computing_dtype, why_unsupported_call
+
+_HEAD_WEIGHTS = 7  # then a weight and a bias for each convolution
 
 
 class TritonHalfResizer(nn.Module):
@@ -40,7 +45,7 @@ class TritonHalfResizer(nn.Module):
         antialias: whether the fixed resize is antialiased.
     """
 
-    head_weight: Tensor
+    packed: Tensor
 
     def __init__(
         self,
@@ -57,57 +62,46 @@ class TritonHalfResizer(nn.Module):
         super().__init__()
         wide, mix, self.slope = head_layers(head)
         self.antialias = antialias
-        self.out_channels = tail.out_channels
-        packed = {
-            "head_weight": pack_head(wide.weight),
-            "head_bias": pack_bias(bias_of(wide)),
-            "mix_weight": pack_mix(mix.weight),
-            "mix_bias": pack_bias(bias_of(mix)),
-            "scale": scale,
-            "shift": shift,
-            "skip_weight": pack_skip(skip, antialias=antialias),
-        }
-        self.packed = tuple(packed)
-        for name, tensor in packed.items():
-            self.register_buffer(name, tensor.detach().clone())
-        self.blocks = nn.ModuleList(_TritonConv(convolution) for block in blocks for convolution in block)
-        self.merge = _TritonConv(merge)
-        self.tail = _TritonConv(tail)
+        self.channels, self.out_channels = mix.out_channels, tail.out_channels
+        convolutions = [*itertools.chain.from_iterable(blocks), merge, tail]
+        weights = [
+            *(pack_head(wide.weight), pack_bias(bias_of(wide)), pack_mix(mix.weight), pack_bias(bias_of(mix))),
+            *(scale, shift, pack_skip(skip, antialias=antialias)),
+            *itertools.chain.from_iterable((pack_conv(conv.weight), pack_bias(bias_of(conv))) for conv in convolutions),
+        ]
+        self.shapes = [weight.shape for weight in weights]
+        self.register_buffer("packed", torch.cat([_padded(weight.detach().flatten()) for weight in weights]))
 
     def why_unsupported(self, x: Tensor, size: tuple[int, int]) -> str | None:
         """The reason why the kernels do not resize ``x`` to ``size``, or None."""
-        return why_unsupported_call(x, size, self.head_weight.dtype)
+        return why_unsupported_call(x, size, self.packed.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        from .triton._head import head  # imports triton
+        from .triton._conv import conv  # imports triton
+        from .triton._head import head
 
-        packed = [getattr(self, name).to(computing_dtype(x)) for name in self.packed]
-        b, skip = head(x, *packed, self.slope, self.out_channels, self.antialias)
+        weights = self._weights(computing_dtype(x))
+        b, skip = head(x, *weights[:_HEAD_WEIGHTS], self.slope, self.out_channels, self.antialias)
+        *blocks, merge, tail = zip(weights[_HEAD_WEIGHTS::2], weights[_HEAD_WEIGHTS + 1 :: 2], strict=True)
         z: Tensor = b
-        for first, second in zip(self.blocks[::2], self.blocks[1::2], strict=True):
-            z = second(first(z, slope=self.slope), residual=z)
+        for first, second in zip(blocks[::2], blocks[1::2], strict=True):
+            hidden = conv(z, *first, None, self.slope, self.channels, planar=False)
+            z = conv(hidden, *second, z, 1.0, self.channels, planar=False)
         planar = x.is_contiguous()
-        out: Tensor = self.tail(self.merge(z, residual=b), residual=skip, planar=planar)
+        merged = conv(z, *merge, b, 1.0, self.channels, planar=False)
+        out: Tensor = conv(merged, *tail, skip, 1.0, self.out_channels, planar=planar)
         return out if planar else out.permute(0, 3, 1, 2)
 
+    def _weights(self, dtype: torch.dtype) -> list[Tensor]:
+        """The packed weights, all cast at once."""
+        pieces = torch.split(self.packed.to(dtype), [_padded_length(shape.numel()) for shape in self.shapes])
+        return [piece[: shape.numel()].view(shape) for piece, shape in zip(pieces, self.shapes, strict=True)]
 
-class _TritonConv(nn.Module):
-    """leaky(convolution + bias) + residual, (B, H, W, I) -> (B, H, W, O) or, if ``planar``, (B, O, H, W)."""
 
-    weight: Tensor
-    bias: Tensor
+def _padded_length(length: int) -> int:
+    """The next multiple of 64, so that every weight begins at an address from which Triton loads 16 bytes at once."""
+    return -(-length // 64) * 64
 
-    def __init__(self, convolution: nn.Conv2d) -> None:
-        super().__init__()
-        self.out_channels = convolution.out_channels
-        self.register_buffer("weight", pack_conv(convolution.weight).detach())
-        self.register_buffer("bias", pack_bias(bias_of(convolution)).detach())
 
-    def forward(
-        self, features: Tensor, *, residual: Tensor | None = None, slope: float = 1.0, planar: bool = False
-    ) -> Tensor:
-        from .triton._conv import conv  # imports triton
-
-        weight, bias = self.weight.to(features.dtype), self.bias.to(features.dtype)
-        out: Tensor = conv(features, weight, bias, residual, slope, self.out_channels, planar)
-        return out
+def _padded(flat: Tensor) -> Tensor:
+    return F.pad(flat, (0, _padded_length(len(flat)) - len(flat)))

@@ -17,6 +17,7 @@ KERNELS = get_args(Kernels)
 DEFAULT: Literal["auto", "never"] = "never"  # becomes "auto" with the results file of the CUDA tests
 AVAILABLE = importlib.util.find_spec("triton") is not None
 
+_is_exporting = getattr(torch.compiler, "is_exporting", lambda: False)  # not in torch 2.6
 _HALF = (torch.float16, torch.bfloat16)
 _CHANNELS = (16, 32)
 _MAX_IMAGE_CHANNELS = 8
@@ -80,6 +81,8 @@ def why_unsupported_call(x: Tensor, size: tuple[int, int], dtype: torch.dtype) -
     reason = why_unsupported_device(x.device)
     if reason is not None:
         return reason
+    if _is_exporting():
+        return "expected a call outside torch.export, whose graph would need the kernels"
     if computing_dtype(x) not in _HALF:
         return f"expected an image in float16 or bfloat16, or autocast to one of them, got {computing_dtype(x)}"
     if dtype != x.dtype and not torch.is_autocast_enabled("cuda"):
@@ -147,5 +150,6 @@ def _why_unsupported_crop_shapes(images: Tensor, size: tuple[int, int], *, antia
 
 
 def computing_dtype(x: Tensor) -> torch.dtype:
-    """Autocast's dtype if it is enabled, otherwise that of the image."""
-    return torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
+    """Autocast's dtype if it is enabled and ``x`` is not float64, which autocast keeps; otherwise that of ``x``."""
+    autocast = torch.is_autocast_enabled(x.device.type) and x.dtype != torch.float64
+    return torch.get_autocast_dtype(x.device.type) if autocast else x.dtype

@@ -11,6 +11,7 @@ from .._modules import copy_model
 from .._sizes import Size, parse_size
 from ..functional import INTERPOLATIONS, resize
 from ..functional._interpolation import Interpolation
+from ..functional._memory_format import is_channels_last
 from ._wrap import ResizedModel
 
 _FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -96,6 +97,11 @@ class LearnedResizer(BaseResizer):
         if x.ndim != 4 or x.shape[1] != self.in_channels or x.shape[2] == 0 or x.shape[3] == 0:
             expected = f"(B, {self.in_channels}, H, W) with at least one pixel"
             raise ShapeError(f"{type(self).__name__}: expected {expected}, got {tuple(x.shape)}")
+
+    def _memory_format_for(self, x: Tensor) -> torch.memory_format:
+        """channels_last if ``x`` or the resizer's weights are, otherwise contiguous."""
+        channels_last = any(map(is_channels_last, (x, *self.parameters())))
+        return torch.channels_last if channels_last else torch.contiguous_format
 
     def _skip_matrix(self, like: Tensor) -> Tensor:
         """(out_channels, in_channels): how the skip mixes the channels, with the dtype and device of ``like``."""

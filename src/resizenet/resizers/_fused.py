@@ -135,7 +135,8 @@ class FusedResizer(LearnedResizer):
         if self.half_resizer is not None:
             reason = self.half_resizer.why_unsupported(x, size)
             if reason is None:
-                return self._in_format_of(x, self.half_resizer(x))
+                out: Tensor = self.half_resizer(x)
+                return out.contiguous(memory_format=self._memory_format_for(x))
             if self.kernels == "always":
                 raise ArgumentError(f"kernels='always' is not for this call: {reason}")
         if x.device.type != "cpu" or torch.compiler.is_compiling():
@@ -151,12 +152,12 @@ class FusedResizer(LearnedResizer):
         z = b
         for block in self.blocks:
             z = block(z) + z
-        return self._in_format_of(x, self._plain(x, size) + self.tail(self.merge(z) + b))
+        out: Tensor = self._plain(x, size) + self.tail(self.merge(z) + b)
+        return out.contiguous(memory_format=self._memory_format_for(x))
 
-    def _in_format_of(self, x: Tensor, out: Tensor) -> Tensor:
-        """In channels_last if ``x`` or the resizer's weights are. Contiguous, even after cropping an odd size."""
-        channels_last = self.channels_last or is_channels_last(x)
-        return out.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+    def _memory_format_for(self, x: Tensor) -> torch.memory_format:
+        """As in a ``Resizer``, whose weights may have another format than those of its fused copy."""
+        return torch.channels_last if self.channels_last or is_channels_last(x) else torch.contiguous_format
 
 
 class _Affine(nn.Module):

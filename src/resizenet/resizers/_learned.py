@@ -180,11 +180,13 @@ class Resizer(LearnedResizer):
 
     def _forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         check_enough_values(self, x, size)
-        b = self._features(x, size)
+        # On CUDA GroupNorm of torch 2.11 returns contiguous features (github.com/pytorch/pytorch/issues/111824); this
+        # can go with it. A sum has the memory format of its first term.
+        b = self._features(x, size).contiguous(memory_format=self._memory_format_for(x))
         z = b
         for block in self.blocks:
             z = z + self._call(block, z)
-        residual: Tensor = self.tail(self._call(self.merge, z) + b)
+        residual: Tensor = self.tail(b + self._call(self.merge, z))
         return residual + self._plain(x, size)
 
     def _recomputes(self) -> bool:
