@@ -1,8 +1,8 @@
 """Test how models are copied, and which ones are refused before an operation changes or reads them."""
 
 import copy
-import threading
 from collections.abc import Callable
+from threading import Lock
 
 import pytest
 import torch
@@ -70,15 +70,17 @@ def test_shared_tensors_stay_shared_in_a_copy_and_caches_keep_their_values() -> 
     assert copied.cache[0].grad_fn is None
 
 
-def with_lock() -> nn.Module:
+class RefusesCopies:
+    def __deepcopy__(self, memo: object) -> None:
+        raise AssertionError
+
+
+@pytest.mark.parametrize(("held", "reason"), [(Lock(), "cannot pickle '_thread"), (RefusesCopies(), "AssertionError$")])
+def test_a_model_that_cannot_be_copied_is_refused_with_a_reason(held: object, reason: str) -> None:
     model = nn.Linear(3, 3)
-    model.lock = threading.Lock()
-    return model
-
-
-def test_a_model_that_cannot_be_copied_is_refused() -> None:
-    with pytest.raises(rn.UnsupportedModelError, match=r"^fuse: Linear cannot be copied: cannot pickle '_thread.lock'"):
-        copy_model(with_lock(), operation="fuse")
+    model.held = held
+    with pytest.raises(rn.UnsupportedModelError, match=rf"^fuse: Linear cannot be copied: {reason}"):
+        copy_model(model, operation="fuse")
 
 
 def test_running_out_of_memory_is_not_the_fault_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,3 +110,5 @@ def test_sharded_models_are_refused(sharded: Callable[[nn.Module], nn.Module]) -
         check_model(model, operation="fuse")
     with pytest.raises(rn.UnsupportedModelError, match=message):
         copy_model(model, operation="fuse")
+    with pytest.raises(rn.UnsupportedModelError, match=message.replace("fuse", "report")):
+        rn.report(model, 32)

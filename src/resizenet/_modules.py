@@ -61,7 +61,8 @@ def copy_model(model: Module, *, operation: str) -> Module:
     except (MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        raise UnsupportedModelError(f"{operation}: {type(model).__name__} cannot be copied: {error}") from error
+        reason = str(error) or type(error).__name__
+        raise UnsupportedModelError(f"{operation}: {type(model).__name__} cannot be copied: {reason}") from error
 
 
 class _CopyWithoutHistory(TorchFunctionMode):

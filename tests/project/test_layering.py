@@ -22,7 +22,7 @@ NEEDS = {  # every room, and the rooms that it may import; __init__ and __main__
     "resizers": {"_errors", "_modules", "_checks", "_sizes", "_weights", "functional", "kernels"},
     "models": {"_errors", "_checks", "_sizes", "_weights", "functional"},
     "transforms": {"_errors", "_checks", "_sizes", "functional"},
-    "_tracing": {"_errors", "_checks", "_sizes"},
+    "_tracing": {"_errors", "_modules", "_checks", "_sizes"},
     "surgery": {"_errors", "_modules", "_checks", "_sizes", "functional", "_tracing"},
     "geometry": {"_errors", "_checks", "_sizes", "_tracing", "surgery"},
 }

@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 from torch.overrides import TorchFunctionMode
 
 from .._errors import UnsupportedModelError
+from .._modules import check_model
 from ._failure import reason_of
 
 _HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
@@ -42,17 +42,12 @@ def skeleton(model: nn.Module) -> nn.Module:
     Raises:
         UnsupportedModelError: the model cannot be copied, or its tensors have no shape yet.
     """
-    if not isinstance(model, nn.Module):
-        raise UnsupportedModelError(f"report: expected a model that is a torch.nn.Module, got {model!r}")
+    check_model(model, operation="report")
     name = type(model).__name__
     if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
         raise UnsupportedModelError(
             f"report: {name} is or contains a scripted module, which cannot be inspected; "
             "report the module that was scripted"
-        )
-    if any(map(is_lazy, [*model.parameters(), *model.buffers()])):
-        raise UnsupportedModelError(
-            f"report: {name} has lazy modules, whose weights have no shape before the first call; call it once"
         )
     try:
         with torch.inference_mode(False), _CopyToMeta():
