@@ -1,4 +1,4 @@
-"""The arguments of ``crop_resize``, checked and put into one plan."""
+"""Check the arguments of ``crop_resize`` and collect them in one plan."""
 
 from __future__ import annotations
 

@@ -105,9 +105,9 @@ def crop_resize(
     and clamp bicubic between the axes. Elsewhere two batched matrix products compute the result: a floating result is
     not rounded, and results that read a non-finite pixel are NaN.
 
-    The values of the boxes are checked before they are used, which waits for the GPU if they are on one: leave them on
-    the CPU, their copy does not wait. ``torch.compile`` does not check them, and boxes that leave the image then give
-    wrong numbers.
+    The values of the boxes are checked before they are used. If the boxes are on a GPU, this check waits for the GPU.
+    So leave the boxes on the CPU: copying them to the GPU does not wait. Under ``torch.compile`` the values are not
+    checked, and boxes that leave the image give wrong numbers.
 
     Convention: boxes are whole pixels, (top, left, height, width), the arguments of torchvision's ``resized_crop`` in
     its order.
@@ -117,16 +117,16 @@ def crop_resize(
         boxes: (B, 4), an integer dtype, inside the image and of at least one pixel; on the device of the images or a
             CPU.
         size: (height, width) of the results in pixels, or one int for a square.
-        flip: (B,), bool: which results are mirrored.
+        flip: (B,), bool: True where the result is mirrored left to right.
         interpolation: "nearest-exact", "bilinear" or "bicubic".
         antialias: low-pass before shrinking; has no effect on "nearest-exact".
         mean: one number per channel, subtracted from the result; for uint8 images on the scale of 0 to 1.
         std: one number per channel, by which the result is then divided.
         dtype: dtype of the result, that of the images if None. uint8 images are scaled to 0..1 if it is floating, as by
             torchvision's ``to_dtype``.
-        kernels: "never" is plain PyTorch. "auto" uses one Triton kernel for the whole computation where it applies:
+        kernels: "never" uses plain PyTorch. "auto" uses one Triton kernel for the whole computation where it applies:
             images on a CUDA device, triton installed, no gradient needed, bilinear, no side shrunk to less than an
-            eighth, not in ``torch.compile``. The kernel has run in Triton's interpreter, not on a GPU yet.
+            eighth, not in ``torch.compile``. The kernel has run in Triton's interpreter, but not on a GPU yet.
 
     Returns:
         (B, C, height, width) with the device and memory format of ``images``; under autocast, and without ``dtype``, in
@@ -139,7 +139,7 @@ def crop_resize(
             cannot have, or not a tensor.
         ArgumentError: a box that is empty or leaves the image; a mean or std that is not a number, or a std that is not
             positive.
-        UnknownNameError: an unknown interpolation, or another word for ``kernels``.
+        UnknownNameError: an unknown interpolation or an unknown value of ``kernels``.
 
     Example:
         >>> images = torch.arange(32.0).reshape(2, 1, 4, 4)

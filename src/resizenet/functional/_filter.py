@@ -48,12 +48,11 @@ def resize_filter(weight: Tensor, kernel_size: int, *, method: Method = "center"
     "center" keeps the scale: a smaller kernel is the middle of the old one, a larger one is padded with zeros. With the
     padding ``kernel_size // 2`` the response to a pattern that fits the smaller kernel stays the same.
 
-    "area" and "pinv" keep the content: k' pixels of the new filter cover what k pixels of the old one did, so the
-    images are taken to have shrunk (or grown) by k / k'. Both keep the DC response, which is the sum of the filter.
+    "area" and "pinv" keep the content: k' pixels of the new filter cover what k pixels of the old one did, so the filter fits images that have shrunk (or grown) by k / k'. Both keep the DC response, which is the sum of the filter.
 
     "area" gives each new pixel the old weights that it covers, by area. It is exact for images upscaled by repetition.
 
-    "pinv" gives the response to a small patch that the larger filter has to the patch's bilinear upscaling. Let U be
+    "pinv" makes two responses as equal as possible: that of the smaller filter to a small patch, and that of the larger filter to the bilinear upscaling of this patch. Let U be
     the (large, small) matrix of ``resize_matrix``, w the old filter and v the new one. "pinv" minimizes the mean over
     patches x of
 
@@ -61,10 +60,10 @@ def resize_filter(weight: Tensor, kernel_size: int, *, method: Method = "center"
     - (<v, U x U'> - <w, x>)**2 for a larger one, where v = pinv(U') w pinv(U), the solution of least norm.
 
     This is FlexiViT's PI-resize, proposed there for patch embeddings. The minimum is 0 for any patches, because a small
-    patch determines its upscaling. In a convolution, however, a window of the upscaled image also reads up to one small
-    pixel beyond the k'. "pinv" assumes that such a pixel equals its neighbor inside, the best linear guess for an
-    image whose rows and columns are first-order Markov with a correlation near 1. ``fold_upscale`` includes those
-    pixels, in a larger kernel.
+    patch determines its upscaling. In a convolution, however, a window of the upscaled image also reads up to one pixel
+    of the small image beyond the k' pixels of the patch. "pinv" assumes that such a pixel equals its neighbor inside,
+    which is the best linear prediction for an image whose rows and columns are first-order Markov with a correlation
+    near 1. ``fold_upscale`` includes those pixels, in a larger kernel.
 
     Differentiable in ``weight``; half precision is computed in float32.
 

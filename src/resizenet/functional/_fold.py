@@ -14,19 +14,20 @@ from ._matrix import resize_matrix
 
 
 def fold_upscale(weight: Tensor, *, scale: int = 2, stride: int = 2) -> Tensor:
-    """The native-resolution filter equal to upscale-then-convolve.
+    """Return the filter that computes on the small image what ``weight`` computes on the upscaled image.
 
     Upscaling by ``scale`` (bilinear, pixel centers at half-integers) followed by a k x k convolution with stride
     ``stride`` and padding ``k // 2`` is linear, so it equals one k' x k' convolution of the small image, with stride
-    ``stride // scale`` and padding ``k' // 2``. A 7x7 filter of stride 2 behind a factor of 2 becomes 5x5 with stride 1
-    and padding 2; 3x3 stays 3x3. With R (k, k') the rows of ``resize_matrix`` under the k taps, the filter is R' w R.
+    ``stride // scale`` and padding ``k' // 2``. For an upscaling by 2, a 7x7 filter with stride 2 becomes a 5x5 filter
+    with stride 1 and padding 2, and a 3x3 filter stays 3x3. Let R (k, k') be the rows of ``resize_matrix`` under the k
+    taps. The filter is R' w R.
 
     The two are equal up to rounding wherever the window does not touch the border, ``k' // 2`` outputs away from it
     (two for 7x7). At the border the zero padding of the large image differs from that of the small one, and no single
     filter and padding reproduces it: on 32 px crops of two photographs the feature maps of random 7x7 filters differed
-    by 6 to 8 % of their norm (13 to 34 % for filters without a DC response), all of it in the outer two rows and
-    columns. With ``padding_mode="replicate"`` in both convolutions the two are equal everywhere. If you need exact zero
-    padding, upscale instead: ``FixedResizer(2 * size).wrap(model)``.
+    by 6 to 8 % of their norm (13 to 34 % for filters without a DC response), and the whole difference is in the outer
+    two rows and columns. With ``padding_mode="replicate"`` in both convolutions the two are equal everywhere. If you
+    need exact zero padding, upscale instead: ``FixedResizer(2 * size).wrap(model)``.
 
     Differentiable in ``weight``; half precision is computed in float32.
 

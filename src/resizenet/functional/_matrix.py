@@ -81,7 +81,8 @@ def box_matrix(
 def apply_matrices(rows: Tensor, x: Tensor, columns: Tensor) -> Tensor:
     """Resize (..., H, W) by matrices (..., h, H) and (..., w, W), in their dtype: ``rows @ x @ columns.mT``.
 
-    A result that reads a non-finite pixel is NaN. The others are computed without it, because 0 * NaN is NaN.
+    A result that reads a non-finite pixel is NaN. The other results are computed without that pixel, because 0 * NaN is
+    NaN.
     """
     if not x.is_floating_point():
         return rows @ (x.to(rows.dtype) @ columns.mT)
@@ -104,17 +105,17 @@ def resize_matrix(
     """The matrix that resizes one axis: ``resize(x, (h, w))`` is ``A_h @ x @ A_w.T``.
 
     Convention: pixel centers are at half-integers (``align_corners=False``). With ``antialias`` the kernel is widened
-    by the downscale factor, as in PIL; bicubic then has a = -0.5, and a = -0.75 without. Of two equally near pixels
-    "nearest-exact" takes the right one; torch's kernel, which ``resize`` calls, rounds in float32 and sometimes takes
-    the left one.
+    by the downscale factor, as in PIL; bicubic then has a = -0.5, and a = -0.75 without. If two pixels are equally
+    near, "nearest-exact" takes the right one; torch's kernel, which ``resize`` calls, rounds in float32 and sometimes
+    takes the left one.
 
     Args:
         in_size: length of the axis before the resize, in pixels.
         out_size: length of the axis after the resize, in pixels.
         interpolation: "nearest-exact", "bilinear" or "bicubic".
         antialias: widen the kernel when the axis shrinks; has no effect on "nearest-exact".
-        dtype: of the result, the default dtype if None; the weights are computed in float64.
-        device: of the result, the default device if None.
+        dtype: dtype of the result, the default dtype if None; the weights are computed in float64.
+        device: device of the result, the default device if None.
 
     Returns:
         (out_size, in_size); each row sums to 1.

@@ -1,4 +1,4 @@
-"""``resize``: torch's ``interpolate`` with antialias by default, and with the cases that its kernels lack."""
+"""``resize``: torch's ``interpolate`` with antialias by default, and with support for cases that its kernels lack."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def resize(x: Tensor, size: Size, *, interpolation: Interpolation = "bilinear", 
     """Resize a batch of images.
 
     Differentiable in ``x`` for floating dtypes. Where torch has no kernel (half precision with antialias on a CPU,
-    uint8 on a GPU) it computes in float32. Where torch's CUDA kernel fails (antialiased downscales by more than 16) the
-    resize is done as two matrix products, and results that read a non-finite pixel are NaN.
+    uint8 on a GPU), the result is computed in float32. Where torch's CUDA kernel fails (antialiased downscales by more
+    than 16) the resize is done as two matrix products, and results that read a non-finite pixel are NaN.
 
     On a GPU a uint8 image is resized in float32, then rounded half to even and clamped to 0..255. torch's CPU kernel
     for uint8 computes in fixed point and also rounds and clamps between the two axes, as PIL does. Bilinear results of

@@ -1,4 +1,4 @@
-"""What every resizer shares: the size, the interpolation, the guards and the verbs."""
+"""The base classes of the resizers: size, interpolation, input checks, ``wrap`` and ``fuse``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 class BaseResizer(nn.Module):
-    """(B, C, H, W) -> (B, C, *size), any H and W at every call. Subclasses implement ``_forward``."""
+    """(B, C, H, W) -> (B, C, *size), with any H and W in each call. Subclasses implement ``_forward``."""
 
     lr_divisor = (
         1  # ``parameter_groups`` divides the model's learning rate by this; measured in docs/measured/resizing.md
@@ -51,7 +51,7 @@ class BaseResizer(nn.Module):
         return self._forward(x, self.size if size is None else parse_size(size))
 
     def _check_input(self, x: Tensor) -> None:
-        """The guards beyond those of ``functional.resize``."""
+        """Check what ``functional.resize`` does not check."""
 
     def _forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         raise NotImplementedError(f"{type(self).__name__} must implement _forward")
@@ -61,11 +61,11 @@ class BaseResizer(nn.Module):
         return resize(x, size, interpolation=self.interpolation, antialias=self.antialias)
 
     def wrap(self, model: nn.Module) -> ResizedModel:
-        """This resizer in front of ``model``, as one module; both are kept by reference."""
+        """Return one module that applies this resizer and then ``model``; neither is copied."""
         return ResizedModel(self, model)
 
     def fuse(self) -> BaseResizer:
-        """A copy for inference, in eval mode and without gradients, in fewer steps if possible."""
+        """Return a copy for inference, in eval mode and without gradients, with fewer operations if possible."""
         return copy_model(self, operation="fuse").eval().requires_grad_(False)
 
     def extra_repr(self) -> str:
@@ -75,8 +75,8 @@ class BaseResizer(nn.Module):
 class LearnedResizer(BaseResizer):
     """A resizer with weights: it takes floating point images of ``in_channels`` channels and returns ``out_channels``.
 
-    When the two differ, the fixed resize is followed by a learned 1x1 convolution, which starts with output channel i
-    as a copy of input channel ``i % in_channels``.
+    If these two numbers differ, the fixed resize is followed by a learned 1x1 convolution, which starts with output
+    channel i as a copy of input channel ``i % in_channels``.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The learned resizer for inference: no norm at input resolution, nothing that a convolution can absorb."""
+"""The learned resizer for inference: norms are folded into convolutions or moved behind the resize."""
 
 from __future__ import annotations
 
@@ -37,18 +37,20 @@ _CPU_CHUNK_BYTES = 16 * 2**20  # features of this size stay in a CPU's cache bet
 class FusedResizer(LearnedResizer):
     """What ``Resizer.fuse()`` returns: equal to the resizer in eval mode up to rounding, and faster.
 
-    BatchNorms are folded into the convolution before them. The one before the resize, where there is no such
-    convolution, becomes an affine map behind the resize, which commutes with it because the weights of a resize sum
-    to 1. GroupNorms stay, but the one before the resize only computes its statistics there. The last convolution,
-    whose few channels leave matrix units idle, computes four neighboring pixels at once. On a CPU the images are
-    processed in chunks that fit the cache.
+    Each BatchNorm is folded into the convolution before it. The BatchNorm before the resize has no convolution directly
+    before it, so it becomes an affine map behind the resize. An affine map commutes with a resize, because the weights
+    of a resize sum to 1. GroupNorms are not folded. The GroupNorm before the resize computes its statistics there, and
+    its affine map is applied behind the resize. The last convolution, whose few channels leave matrix units idle,
+    computes four neighboring pixels at once. On a CPU the images are processed in chunks that fit the cache.
 
-    Its own weights are always in channels_last; the result is so if ``x`` or the weights of the resizer are.
+    The weights of this module are always in channels_last. The result is in channels_last if ``x`` or the weights of
+    the resizer are.
 
     Args:
         size: (height, width) in pixels, or one int for a square.
-        head: of a ``Resizer``, like the next five; they are copied, and their mode does not matter.
-        norm: before the resize.
+        head: the head of a ``Resizer``. The next five arguments are also its parts. All are copied, and it does not
+            matter whether they are in train or eval mode.
+        norm: the norm before the resize.
         blocks: the residual blocks.
         merge: the convolution and norm behind the blocks.
         tail: the last convolution.
@@ -59,7 +61,7 @@ class FusedResizer(LearnedResizer):
 
     Raises:
         ArgumentError: ``kernels="always"`` for a network that the Triton kernels do not support.
-        UnknownNameError: an unknown word for ``kernels``.
+        UnknownNameError: an unknown value of ``kernels``.
         UnsupportedModelError: as in ``Resizer.fuse``.
     """
 
@@ -96,7 +98,7 @@ class FusedResizer(LearnedResizer):
         self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
     def fuse(self) -> FusedResizer:
-        """A copy."""
+        """Return a copy."""
         return copy.deepcopy(self)
 
     def _make_half_resizer(self, tail: nn.Conv2d) -> TritonHalfResizer | None:

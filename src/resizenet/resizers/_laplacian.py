@@ -1,4 +1,4 @@
-"""The Laplacian resizer: the fixed resize plus a squashed multiple of each detail layer, four numbers in all."""
+"""The Laplacian resizer: the fixed resize plus detail layers, each scaled and bounded by tanh."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PUBLISHED = {"resnet50": ((1.892, -11.295), (-0.014, 0.003))}
 
 
 class LaplacianResizer(BaseResizer):
-    """The fixed resize plus a squashed multiple of each layer of detail: MULLER (Tu, Milanfar & Talebi, ICCV 2023).
+    """The fixed resize plus detail layers, each scaled and bounded by tanh: MULLER (Tu, Milanfar & Talebi, ICCV 2023).
 
     "Multilayer Laplacian Resizer for Vision", arXiv 2304.02859, section 3::
 
@@ -41,7 +41,7 @@ class LaplacianResizer(BaseResizer):
 
     Args:
         size: (height, width) in pixels, or one int for a square; each call may ask for another.
-        num_layers: L of the paper.
+        num_layers: L of the paper, the number of detail layers.
         kernel_size: width of the Gaussian, odd, in pixels.
         sigma: standard deviation of the Gaussian, positive, in pixels.
         padding_mode: padding for the Gaussian: "reflect", "replicate" or "zeros" (as published).
@@ -85,15 +85,15 @@ class LaplacianResizer(BaseResizer):
 
     @classmethod
     def paper(cls, size: Size = 224, *, weights: str = "resnet50", **kwargs: Any) -> Self:
-        """The published resizer with the published numbers: zero padding, no antialias, for images in [0, 1].
+        """Return the published resizer with the published weights: zero padding, no antialias, for images in [0, 1].
 
         Args:
             size: as for the class.
-            weights: the backbone that the numbers were trained with: "resnet50".
+            weights: the backbone that the weights were trained with: "resnet50".
             **kwargs: as for the class.
 
         Raises:
-            UnknownNameError: no published numbers of that name.
+            UnknownNameError: there are no published weights of that name.
 
         Example:
             >>> LaplacianResizer.paper().weight.tolist()

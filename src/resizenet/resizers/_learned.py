@@ -49,19 +49,22 @@ class Resizer(LearnedResizer):
         out   = conv7(z) + skip
         block = u + norm(conv3(act(norm(conv3(u)))))
 
-    Unlike the published one it starts, with ``zero_init``, as exactly the fixed antialiased resize, so that it can go
-    in front of a pretrained model without changing a prediction. ``Resizer.paper()`` is the published network.
+    With ``zero_init`` the network starts as exactly the fixed antialiased resize, which the published network does not.
+    So you can put it in front of a pretrained model without changing a prediction. ``Resizer.paper()`` is the published
+    network.
 
-    Convention: pixel centers at half-integers. ``antialias`` applies to the skip. The features are resized without it
-    up to a factor of 2, where bilinear still reads every pixel, so that high frequencies remain, and with it beyond.
+    Convention: pixel centers at half-integers. ``antialias`` applies to the skip. The features are resized without
+    antialias up to a factor of 2, where bilinear still reads every pixel, so that high frequencies remain. Beyond a
+    factor of 2 they are resized with antialias.
 
     Args:
         size: (height, width) in pixels, or one int for a square; each call may ask for another.
         in_channels: channels of the image.
-        out_channels: channels of the result, ``in_channels`` unless given. When they differ, the skip ends in a
-            learned 1x1 convolution, which starts with output channel i as a copy of input channel ``i % in_channels``.
+        out_channels: channels of the result, ``in_channels`` unless given. If the two numbers differ, the skip ends in
+            a learned 1x1 convolution, which starts with output channel i as a copy of input channel
+            ``i % in_channels``.
         channels: n of the paper, the width of the network.
-        num_blocks: r of the paper, residual blocks in series.
+        num_blocks: r of the paper, the number of residual blocks.
         negative_slope: slope of the leaky ReLUs for negative inputs, not negative.
         norm: "batch" (as published), "group" or "none".
         interpolation: "nearest-exact", "bilinear" or "bicubic".
@@ -72,10 +75,10 @@ class Resizer(LearnedResizer):
             SyncBatchNorm. In ``torch.compile`` of torch 2.6 the running statistics of the blocks are updated twice a
             step.
         kernels: "auto" uses Triton kernels for the head of a training step if they support it: norm="batch", 16
-            channels, bilinear, images that need no gradient, and otherwise as in ``fuse``. They keep only the image
-            and the resized features. "always" raises ArgumentError if they do not support a step. "never", the
-            default until the kernels have run on a GPU, is plain PyTorch. Affects training only; for inference see
-            ``fuse``.
+            channels, bilinear, images that need no gradient, and the other conditions of ``fuse``. For backward the
+            kernels keep only the image and the resized features. "always" raises ArgumentError if they do not support a
+            step. "never", the default until the kernels have run on a GPU, uses plain PyTorch. The argument affects
+            training only; for inference see ``fuse``.
 
     Raises:
         SizeError, ArgumentError, UnknownNameError: an argument outside its range.
@@ -141,7 +144,7 @@ class Resizer(LearnedResizer):
 
     @classmethod
     def paper(cls, size: Size = 224, **kwargs: Any) -> Self:
-        """The published network: BatchNorm, random initialization, no antialias; other arguments as for the class.
+        """Return the published network: BatchNorm, random initialization, no antialias; ``kwargs`` are as for the class.
 
         Example:
             >>> sum(p.numel() for p in Resizer.paper().parameters())
@@ -150,7 +153,7 @@ class Resizer(LearnedResizer):
         return cls(size, **{"norm": "batch", "zero_init": False, "antialias": False, **kwargs})
 
     def fuse(self, *, kernels: Kernels = DEFAULT) -> FusedResizer:
-        """A faster copy for inference: norms are folded into convolutions or moved behind the resize.
+        """Return a faster copy for inference: norms are folded into convolutions or moved behind the resize.
 
         Args:
             kernels: "auto" uses Triton kernels if they support a call: images in half precision on a CUDA device of
@@ -160,7 +163,7 @@ class Resizer(LearnedResizer):
 
         Raises:
             ArgumentError: ``kernels="always"`` for a network that the kernels do not support.
-            UnknownNameError: an unknown word for ``kernels``.
+            UnknownNameError: an unknown value of ``kernels``.
             UnsupportedModelError: a norm put in by hand that is neither a BatchNorm (or SyncBatchNorm) with running
                 statistics nor, before the resize, a GroupNorm. Other norms in the blocks stay as they are.
         """

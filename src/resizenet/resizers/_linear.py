@@ -1,4 +1,4 @@
-"""A learned resampling filter: the cheapest resizer that can keep what a fixed low-pass throws away."""
+"""A learned resampling filter: a cheap resizer that can keep what a fixed low-pass removes."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from ._base import LearnedResizer
 class LinearResizer(LearnedResizer):
     """The fixed resize plus a learned strided convolution on a finer resize of the same image.
 
-    ``resize(x, size) + conv(resize(x, oversample * size))``, where the convolution has stride ``oversample`` and
-    starts at zero: at first the output is the fixed resize, later any linear filter of ``kernel_size`` taps at the
-    finer resolution, mixed over channels. At the defaults it has 147 parameters.
+    ``resize(x, size) + conv(resize(x, oversample * size))``, where the convolution has stride ``oversample`` and starts
+    at zero: at first the output is the fixed resize. Training can add any linear filter of ``kernel_size`` taps per
+    axis at the finer resolution, mixed over channels. At the defaults the resizer has 147 parameters.
 
     Convention: the fixed parts are those of ``functional.resize``. The convolution pads with zeros and is centered on
     the output's pixel.
@@ -33,9 +33,9 @@ class LinearResizer(LearnedResizer):
         in_channels: channels of the image.
         out_channels: channels of the result, ``in_channels`` unless given; see ``Resizer`` for how the skip then
             starts.
-        oversample: how much finer than ``size``, per axis, the convolution sees the image.
-        kernel_size: of the convolution, in pixels of the finer image; ``kernel_size - oversample`` is even and not
-            negative.
+        oversample: the convolution reads an image of ``oversample`` times ``size`` pixels per axis.
+        kernel_size: kernel size of the convolution, in pixels of the finer image; ``kernel_size - oversample`` is even
+            and not negative.
         interpolation: "nearest-exact", "bilinear" or "bicubic".
         antialias: low-pass before shrinking.
 
@@ -83,10 +83,10 @@ class LinearResizer(LearnedResizer):
         self.register_buffer("joint_weight", None)
 
     def fuse(self) -> LinearResizer:
-        """A copy for inference: one strided convolution for inputs of exactly ``oversample`` times the size.
+        """Return a copy for inference: one strided convolution for inputs of exactly ``oversample`` times the size.
 
-        Other sizes, "nearest-exact", and "bicubic" without antialias, which repeats the border pixel as no
-        convolution does, are computed as before.
+        Other sizes are computed as before. So are "nearest-exact", and "bicubic" without antialias, which repeats the
+        border pixel in a way that a convolution cannot reproduce.
         """
         fused = copy_model(self, operation="fuse").eval().requires_grad_(False)
         has_filter = self.interpolation == "bilinear" or (self.interpolation == "bicubic" and self.antialias)
@@ -96,7 +96,7 @@ class LinearResizer(LearnedResizer):
         return fused
 
     def _is_as_built(self) -> bool:
-        """Whether the layers are those of the constructor, and not others that were put in by hand."""
+        """Whether the layers are those of the constructor; False if some were replaced by hand."""
         conv, stride = self.conv, (self.oversample, self.oversample)
         margin = (conv.kernel_size[0] - self.oversample) // 2
         numbers = (conv.kernel_size[1], conv.stride, conv.padding, conv.dilation, conv.groups, conv.padding_mode)

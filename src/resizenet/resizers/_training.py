@@ -1,4 +1,4 @@
-"""Training steps of the learned resizer that keep less for backward: norms behind the resize, and recomputation."""
+"""Training steps of the learned resizer that keep fewer tensors for backward."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def batch_norm_behind_resize(norm: nn.Module, resized: Tensor, variance: Tensor,
         resized: (B, C, h, w), the features after the resize.
         variance: (C,), of the features before the resize, of the population.
         mean: (C,), of the features before the resize.
-        count: how many values each of them was computed from.
+        count: number of values that each variance and each mean was computed from.
     """
     assert isinstance(norm, nn.BatchNorm2d)
     _update_running_statistics(norm, variance.detach() * (count / (count - 1)), mean.detach())

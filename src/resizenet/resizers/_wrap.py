@@ -71,16 +71,16 @@ class ResizedModel(nn.Module):
             super().__setattr__(name, value)
 
     def fuse(self) -> ResizedModel:
-        """A copy whose resizer is fused for inference; the model in it is a copy too, in eval mode."""
+        """Return a copy in eval mode whose resizer is fused for inference; the model is copied too."""
         fuse: Callable[[], nn.Module] = self.resizer.fuse  # type: ignore[assignment]  # a method, not a submodule
         return ResizedModel(fuse(), copy_model(self.model, operation="fuse")).eval()
 
     def strip(self) -> tuple[nn.Module, nn.Module]:
-        """The resizer and the model that ``wrap`` joined, not copied."""
+        """Return the resizer and the model, not copied."""
         return self.resizer, self.model
 
     def load_backbone(self, source: Source) -> None:
-        """Load the weights of the bare model, saved before it was wrapped; the resizer is not changed.
+        """Load weights of the model that were saved without a resizer; the resizer is not changed.
 
         Args:
             source: a file, read with ``weights_only=True``, or a state dict. Either may be wrapped in a dict under
@@ -100,13 +100,14 @@ class ResizedModel(nn.Module):
     def parameter_groups(
         self, lr: float, *, resizer_lr: float | None = None, weight_decay: float = 0.0
     ) -> list[dict[str, Any]]:
-        """Trainable parameters as groups for an optimizer: vectors (biases, norms) are never decayed.
+        """Return the trainable parameters as groups for an optimizer; vectors (biases, norms) get no weight decay.
 
         Args:
             lr: learning rate of the model.
-            resizer_lr: learning rate of the resizer. By default ``lr / 10`` for a ``Resizer``, whose output at the
-                model's own rate changes faster than BatchNorm's running statistics follow, and ``lr`` for the others.
-            weight_decay: for parameters with two dimensions or more.
+            resizer_lr: learning rate of the resizer. By default ``lr / 10`` for a ``Resizer``, because at the model's
+                rate its output changes faster than BatchNorm's running statistics can follow, and ``lr`` for the other
+                resizers.
+            weight_decay: weight decay of parameters with two dimensions or more.
 
         Returns:
             Up to four groups with "params", "lr", "weight_decay" and "name"; empty ones are left out.
