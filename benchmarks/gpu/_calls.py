@@ -85,8 +85,8 @@ class Call:
 def calls(setting: Setting, place: Place) -> Iterator[Call]:
     """Yield one call of every kernel, those of inference in the order in which they follow each other."""
     yield _crop_resize(setting, place.device)
-    yield from _inference(setting, place.device)
-    yield from _training(setting, place.device)
+    yield from inference(setting, place.device)
+    yield from training(setting, place.device)
 
 
 class _Recorder(TorchDispatchMode):
@@ -150,7 +150,8 @@ def _cast(module: nn.Module, dtype: torch.dtype) -> nn.Module:
 
 
 @torch.no_grad()
-def _inference(setting: Setting, device: torch.device) -> Iterator[Call]:
+def inference(setting: Setting, device: torch.device) -> Iterator[Call]:
+    """Yield the kernels of a resizer in evaluation, and all of them as one call."""
     x = setting.images(device)
     resizer = _resizer(setting, device).eval()
     with unset_fake_temporarily():
@@ -205,8 +206,8 @@ def _plain_conv(
     return (rearrange(out, "b h w c -> b c h w") if planar else out,)
 
 
-def _training(setting: Setting, device: torch.device) -> Iterator[Call]:
-    """The forward and the backward pass of the head; LeakyReLU's inputs are far from 0, where rounding decides."""
+def training(setting: Setting, device: torch.device) -> Iterator[Call]:
+    """Yield the passes of the head in training. LeakyReLU's inputs are far from 0, where rounding decides its slope."""
     x, head = setting.images(device), _resizer(setting, device).head
     with torch.no_grad(), unset_fake_temporarily():
         signs = torch.tensor([1.0, -1.0], device=device).repeat(8)

@@ -45,12 +45,12 @@ def attempt(compute: Callable[[], Any]) -> Any:
         return {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]}
 
 
-def compare(call: Call, dtype: torch.dtype) -> dict[str, Any]:
-    """Compare with float64. An error may be twice that of plain PyTorch in ``dtype`` and one rounding more."""
+def compare(call: Call, dtype: torch.dtype, exact_dtype: torch.dtype = torch.float64) -> dict[str, Any]:
+    """Compare with ``exact_dtype``. An error may be twice that of plain PyTorch in ``dtype`` and one rounding more."""
     with poisoned():
         ours = call.results()
     worst = 0.0
-    for index, (one, plain, exact) in enumerate(zip(ours, call.plain(dtype), call.plain(torch.float64), strict=True)):
+    for index, (one, plain, exact) in enumerate(zip(ours, call.plain(dtype), call.plain(exact_dtype), strict=True)):
         if one.shape != exact.shape or not one.isfinite().all():
             return {"error": f"result {index}: {tuple(one.shape)} with {int((~one.isfinite()).sum())} not finite"}
         allowed = 2 * _distance(plain, exact) + _EPS[dtype] * float(exact.abs().max())
