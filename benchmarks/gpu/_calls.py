@@ -160,15 +160,19 @@ def inference(setting: Setting, device: torch.device) -> Iterator[Call]:
         out = fused.half_resizer(x)
     convolutions = [layer for block in fused.blocks for layer in block.children() if isinstance(layer, nn.Conv2d)]
     convolutions += [fused.merge[0], resizer.tail]
-    plain = [partial(_plain_head, resizer), *(partial(_plain_conv, layer) for layer in convolutions)]
+    plain = [partial(_plain_head, never), *(partial(_plain_conv, layer) for layer in convolutions)]
     for index, ((run, args, result), layers) in enumerate(zip(recorder.found, plain, strict=True)):
         kernel = "head" if index == 0 else "tail" if index == len(plain) - 1 else "conv"
         yield _call(kernel, f"{kernel} {index}" if kernel == "conv" else kernel, run, args, result, layers)
     everything = [x, out, *resizer.parameters()]
     whole = partial(fused.half_resizer, x)
-    exact = lambda dtype: (_cast(never, dtype)(x.to(dtype)),)  # noqa: E731
+
+    @torch.no_grad()
+    def plain_whole(dtype: torch.dtype) -> Results:
+        return (_cast(never, dtype)(x.to(dtype)),)
+
     flops = _flops(lambda: resizer(x))
-    yield Call("inference", "inference", whole, lambda: (whole(),), torch.no_grad()(exact), flops, _bytes(everything))
+    yield Call("inference", "inference", whole, lambda: (whole(),), plain_whole, flops, _bytes(everything))
 
 
 def _call(kernel: str, name: str, run: Any, args: tuple[Any, ...], result: Any, layers: Any) -> Call:
@@ -187,11 +191,12 @@ def _call(kernel: str, name: str, run: Any, args: tuple[Any, ...], result: Any, 
     return Call(kernel, name, run, results, plain, _flops(lambda: plain(dtype)), _bytes(tensors))
 
 
-def _plain_head(resizer: Resizer, dtype: torch.dtype, image: Tensor, *_: Any) -> Results:
-    resizer = _cast(resizer, dtype)
-    features = F.avg_pool2d(resizer.norm(resizer.head(image)), 2)
+def _plain_head(fused: nn.Module, dtype: torch.dtype, image: Tensor, *_: Any) -> Results:
+    fused = _cast(fused, dtype)
+    z = fused.head(image)
+    features = fused.norm(F.avg_pool2d(z, 2), z)
     half = (image.shape[2] // 2, image.shape[3] // 2)
-    skip = resizer.skip(resize(image, half, interpolation="bilinear", antialias=resizer.antialias))
+    skip = fused.skip(resize(image, half, interpolation="bilinear", antialias=fused.antialias))
     return rearrange(features, "b c h w -> b h w c"), rearrange(skip, "b c h w -> b h w c")
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 
-from benchmarks._options import find_device
 from benchmarks._records import Record, environment, write
 from benchmarks._tables import Table
 
@@ -27,8 +26,10 @@ _COLUMNS = ("name", "setting", "config", "result")
 
 
 def run(task: str, out: Path, *, budget: float, dry_run: bool) -> None:
-    """Run a task and write ``out / task.json`` after each row. SystemExit at the end if a row has an error."""
-    device = find_device("cpu" if dry_run else "cuda")
+    """Run a task and write ``out / task.json`` after each row. SystemExit without a GPU, or if a row has an error."""
+    if not dry_run and not torch.cuda.is_available():
+        raise SystemExit("torch finds no CUDA device here; --dry-run needs none")
+    device = torch.device("cpu" if dry_run else "cuda")
     place = Place(device, launches=not dry_run or task == "smoke", small=dry_run)
     rows: list[Row] = []
     status = "running"

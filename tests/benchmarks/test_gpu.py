@@ -209,6 +209,12 @@ def test_the_floor_is_the_longer_of_copying_and_computing(monkeypatch: pytest.Mo
         assert (row["floor_s"], row["bound"], row["median_s"]) == (floor, bound, 40.0)
 
 
+def test_without_a_gpu_the_command_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit, match="no CUDA device here; --dry-run needs none"):
+        _run.run("smoke", tmp_path, budget=1, dry_run=False)
+
+
 def test_what_is_missing_is_named(
     command: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

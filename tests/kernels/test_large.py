@@ -7,6 +7,7 @@ import pytest
 pytest.importorskip("triton", reason="the kernels are optional, and so is triton")
 
 
+@pytest.mark.slow
 def test_interpreted_kernels_agree_with_plain_torch_on_small_batches(passed: Callable[..., int]) -> None:
     assert passed("large_numerics.py", "", interpret=True) == 5
 
