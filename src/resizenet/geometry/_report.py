@@ -92,15 +92,10 @@ class GeometryReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, ready for JSON; stages and layers are given by name."""
+        names = ("model", "input_size", "in_channels", "rows", "warnings", "suggestions", "macs", "params")
         return {
-            "model": self.model,
-            "input_size": self.input_size,
-            "in_channels": self.in_channels,
+            **{name: getattr(self, name) for name in names},
             "rows": [asdict(row) for row in self.rows],
-            "warnings": self.warnings,
-            "suggestions": self.suggestions,
-            "macs": self.macs,
-            "params": self.params,
             "stages": [row.name for row in self.stages],
             "layers": [row.name for row in self.layers],
             "output_stride": self.output_stride,

@@ -58,8 +58,8 @@ def adapt_to_resolution(
 
     Raises:
         ArgumentError: there is no batch, a batch has another form, or the labels that "bn+head" needs are missing.
-        UnsupportedModelError: the model has no BatchNorm that is called and tracks statistics, or does not end with a
-            linear layer, which "bn+head" needs.
+        UnsupportedModelError: the model has no BatchNorm that is called and tracks statistics, its tensors cannot be
+            changed, or "bn+head" is requested and the model does not end with a linear layer or is sharded.
         UnknownNameError: the mode is unknown.
 
     Example:
