@@ -144,7 +144,7 @@ class Resizer(LearnedResizer):
 
     @classmethod
     def paper(cls, size: Size = 224, **kwargs: Any) -> Self:
-        """Return the published network: BatchNorm, random initialization, no antialias; ``kwargs`` are as for the class.
+        """Return the published network: BatchNorm, random initialization, no antialias; ``kwargs`` as for the class.
 
         Example:
             >>> sum(p.numel() for p in Resizer.paper().parameters())
