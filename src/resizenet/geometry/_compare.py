@@ -58,7 +58,7 @@ class Comparison:
 
 
 def _map(row: Row | None) -> str:
-    """A dash if the module is not called at this size; with the share of idle taps if there are any."""
+    """Format the size of the map, and the share of idle taps if there are any; a dash if the module is not called."""
     if row is None or row.output_map is None:
         return "-"
     return format_size(row.output_map) + (f" ({format_percent(row.idle_taps)} idle)" if row.idle_taps else "")

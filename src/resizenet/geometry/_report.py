@@ -25,10 +25,10 @@ class GeometryReport:
     """Result of ``report``; ``str()`` is a table for a terminal, and a notebook shows its own.
 
     Attributes:
-        model: the class's name.
+        model: the name of the model's class.
         input_size: (height, width) in pixels.
         in_channels: channels of the image.
-        rows: one per module, in the order in which they finish.
+        rows: one row per module, in the order in which the modules finish.
         warnings: what the size does to the model, in words.
         macs: multiply-accumulates of convolutions and matrix products for one image; FLOPs are twice that.
         params: parameters of the model.
@@ -45,7 +45,7 @@ class GeometryReport:
 
     @cached_property
     def suggestions(self) -> tuple[str, ...]:
-        """What to do about it, as code; each change is tried on a copy without values when this is first read."""
+        """Changes to make, as code; each is tried on a copy without values when this attribute is first read."""
         return tuple(self._suggest())
 
     @property
@@ -55,12 +55,12 @@ class GeometryReport:
 
     @property
     def stages(self) -> tuple[Row, ...]:
-        """The rows of the table: modules that halve the map at most once, without those that only pass it on."""
+        """The rows of the table: modules that halve the map at most once, without those that return it unchanged."""
         return _tracing.stages(self.rows)
 
     @property
     def final(self) -> Row | None:
-        """The stage that makes the last map: the last one with multiply-accumulates and a map; None without any."""
+        """The stage that makes the last map: the last stage with multiply-accumulates and a map, or None."""
         return _tracing.last_map(self.stages)
 
     @property
@@ -142,11 +142,12 @@ def report(model: nn.Module, input_size: Size, *, in_channels: int = 3) -> Geome
     weights that only ever meet padding at this size.
 
     Receptive fields are exact through windows, sums, concatenations, slices and changes of layout. A plus marks maps
-    that are scaled or normalized by something that sees more. After attention or global pooling the field is "image",
-    where a position sees everything, or "?", where what it sees is unknown or differs between positions, as in windows.
+    that are also scaled or normalized by a layer with a larger receptive field. After attention or global pooling the
+    field is "image" if a position sees the whole image. It is "?" if what a position sees is unknown or differs between
+    positions, as in window attention.
 
     ``adapt`` is suggested if the model begins with a strided convolution whose windows overlap. Every suggestion is
-    tried on a copy without values when ``suggestions`` is first read, which printing the report does.
+    tried on a copy without values when ``suggestions`` is first read, for example when the report is printed.
 
     Args:
         model: a module that takes (B, in_channels, H, W). A ``DataParallel`` or ``DistributedDataParallel`` is

@@ -24,11 +24,11 @@ class WhiteningStem(Stem):
     """2x2 convolution that decorrelates the pixels of a patch, without padding, then an activation.
 
     (B, in_channels, H, W) -> (B, 8 in_channels, H - 1, W - 1). ``initialize_from`` computes the weights from images;
-    they are not trained, but the bias is. A side below 9 px is extended to 9 px by replicating the border.
+    the weights are not trained, and the bias is. A side below 9 px is extended to 9 px by replicating the border.
 
     Args:
         in_channels: channels of the image.
-        act: makes an activation.
+        act: a class or function that makes an activation.
     """
 
     def __init__(self, in_channels: int, *, act: MakeAct = nn.GELU) -> None:
@@ -58,7 +58,7 @@ class WhiteningStem(Stem):
         square root of its eigenvalue. On the images given, their responses are uncorrelated and have unit variance.
 
         Args:
-            images: (B, in_channels, H, W), normalized as in training; some thousand are enough.
+            images: (B, in_channels, H, W), normalized as in training; a few thousand are enough.
             eps: added to each eigenvalue, so that directions without variance are not amplified.
 
         Raises:
@@ -118,7 +118,7 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 class AirNet(ResNet):
     """Eight layers that train fast: whitened patches, three groups of two convolutions, max pooling, a linear layer.
 
-    After the ideas of cifar10-airbench (Jordan 2024, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", arXiv
+    Follows the ideas of cifar10-airbench (Jordan 2024, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", arXiv
     2404.00498, section 3): a frozen whitening convolution, convolutions that start as partial identities, BatchNorm
     without a learned scale, scaled logits. Call ``initialize_from`` on training images before training. (B,
     in_channels, H, W) -> (B, num_classes), any H and W; the methods are those of ``ResNet``.
@@ -127,7 +127,7 @@ class AirNet(ResNet):
         widths: output channels of the three groups.
         in_channels: channels of the image.
         num_classes: outputs of the classifier; 0 leaves it out, and the pooled features are returned.
-        act: makes an activation.
+        act: a class or function that makes an activation.
 
     Example:
         >>> import torch

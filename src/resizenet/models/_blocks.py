@@ -35,8 +35,8 @@ class BlockOptions:
             3).
         zero_init: start as the shortcut alone, with zeros in the branch's last norm, or in its last convolution where
             no norm follows (Goyal et al. 2017, section 5.1).
-        norm: makes a norm from a number of channels.
-        act: makes an activation.
+        norm: a class or function that makes a norm from a number of channels.
+        act: a class or function that makes an activation.
 
     Raises:
         ArgumentError: a number outside its range, or a norm or activation that cannot be called.

@@ -59,9 +59,10 @@ LAYOUTS: dict[Layout, tuple[Rule, ...]] = {
 def load_checkpoint(model: ResNet, source: Source, *, layout: Layout = "auto") -> None:
     """Load weights that another repository or torchvision saved.
 
-    The keys are renamed by fixed rules. Every weight of the model must be in the checkpoint with the same shape, and no
-    other weight may be. Only ``num_batches_tracked``, which torch before 0.4.1 did not save, may be missing. For
-    another number of classes, build the model with the checkpoint's number, load, then call ``reset_classifier``.
+    The keys are renamed by fixed rules. Every weight of the model must be in the checkpoint with the same shape, and
+    the checkpoint must have no other weights. Only ``num_batches_tracked``, which torch before 0.4.1 did not save, may
+    be missing. For another number of classes, build the model with the checkpoint's number, load the weights, then call
+    ``reset_classifier``.
 
     Args:
         model: the network; it is changed only if everything fits.

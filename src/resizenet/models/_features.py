@@ -18,8 +18,8 @@ class FeatureExtractor(nn.Module):
 
     Args:
         model: a network; its classifier is not used.
-        indices: which maps, in increasing order: 0 is the stem's, i that of stage i, -1 the last; every stage's unless
-            given.
+        indices: the maps to return, in increasing order: 0 is the map of the stem, i the map of stage i, -1 the last
+            map. By default the maps of all stages.
 
     Attributes:
         channels: channels of each map.

@@ -19,7 +19,8 @@ from ._stems import STEMS, Stem, StemName
 class ResNet(nn.Module):
     """A residual network for any input size and any rectangle.
 
-    A network of pre-activation blocks has a stem that is a convolution only, and ends with norm and activation.
+    If the blocks are pre-activation blocks, the stem is only a convolution, and the network ends with norm and
+    activation.
 
     Args:
         block: makes a block from (in_channels, out_channels) and keyword arguments, those of ``BlockOptions`` and its
@@ -28,8 +29,8 @@ class ResNet(nn.Module):
         widths: output channels per stage.
         stem: "cifar" (3x3, stride 1), "no_pool" (7x7, stride 2), "imagenet" (7x7, stride 2, pool of stride 2),
             "space_to_depth" (stride 4), or a function that makes a ``Stem``.
-        stem_width: output channels of the stem; those of the first stage unless given.
-        strides: stride of each stage's first block; 1 for the first stage and 2 for the others unless given.
+        stem_width: output channels of the stem; by default those of the first stage.
+        strides: stride of each stage's first block; by default 1 for the first stage and 2 for the others.
         output_stride: image pixels from one position of the last map to the next. Where the strides would exceed it,
             dilation replaces them and the maps stay large (Chen et al. 2017, "Rethinking Atrous Convolution", section
             3.1).
@@ -37,8 +38,8 @@ class ResNet(nn.Module):
         num_classes: outputs of the classifier; 0 leaves it out, and the pooled features are returned.
         stochastic_depth: probability that the last block's branch is dropped in training; it grows linearly with depth,
             from ``stochastic_depth / blocks`` at the first block (Huang et al. 2016, section 3).
-        norm: makes a norm from a number of channels.
-        act: makes an activation.
+        norm: a class or function that makes a norm from a number of channels.
+        act: a class or function that makes an activation.
         **block_options: passed to every block; see ``BlockOptions``.
 
     Attributes:
@@ -116,7 +117,7 @@ class ResNet(nn.Module):
             self._check_statistics(x)
 
     def _check_statistics(self, x: Tensor) -> None:
-        """BatchNorm cannot compute a variance from one image whose map is one position."""
+        """Raise ShapeError for one image whose last map is one position: BatchNorm cannot compute its variance."""
         single = x.shape[0] == 1 and max(x.shape[2:]) <= self._largest_single_position()
         if single and any(module.training and isinstance(module, nn.BatchNorm2d) for module in self.modules()):
             raise ShapeError(
@@ -146,10 +147,11 @@ class ResNet(nn.Module):
 
         Args:
             x: (B, in_channels, H, W).
-            indices: which maps, in increasing order: 0 is the stem's, i that of stage i, -1 the last; all unless given.
+            indices: the maps to return, in increasing order: 0 is the map of the stem, i the map of stage i, -1 the
+                last map. By default all maps.
 
         Returns:
-            The last map, as from ``forward_features``, and a map per index, the i-th of stride
+            The last map, as from ``forward_features``, and a list with one map per index; the i-th has stride
             ``feature_strides[indices[i]]``.
 
         Raises:

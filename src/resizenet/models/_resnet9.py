@@ -41,7 +41,7 @@ class _Residual(nn.Module):
 
 
 def _block(in_channels: int, out_channels: int, **options: Any) -> nn.Module:
-    """A stage begins with the pooled convolution, which has the stride; the blocks after it are residual."""
+    """Return a pooled convolution for the first block of a stage, which has the stride, else a residual block."""
     o = BlockOptions(**options)
     return _Residual(out_channels, o) if o.stride == 1 else _ConvPool(in_channels, out_channels, o)
 
@@ -55,8 +55,8 @@ class ResNet9(ResNet):
     Args:
         in_channels: channels of the image.
         num_classes: outputs of the classifier; 0 leaves it out, and the pooled features are returned.
-        norm: makes a norm from a number of channels.
-        act: makes an activation.
+        norm: a class or function that makes a norm from a number of channels.
+        act: a class or function that makes an activation.
     """
 
     def __init__(

@@ -24,7 +24,7 @@ class PadShortcut(nn.Module):
     Args:
         in_channels: channels of the input.
         out_channels: channels of the output, at least ``in_channels``.
-        stride: of the subsampling.
+        stride: stride of the subsampling.
         zeros: "split" (half of the zero channels come before the input's channels, the odd one after them, as in most
             PyTorch code) or "after" (all of them after, as in fb.resnet.torch).
 

@@ -21,9 +21,9 @@ class Stem(nn.Sequential):
     Args:
         in_channels: channels of the image.
         out_channels: channels of the first stage's input.
-        activate: False leaves out the norm and the activation, because pre-activation blocks begin with theirs.
-        norm: makes a norm from a number of channels.
-        act: makes an activation.
+        activate: False leaves out the norm and the activation, because pre-activation blocks begin with their own.
+        norm: a class or function that makes a norm from a number of channels.
+        act: a class or function that makes an activation.
 
     Raises:
         ArgumentError: a number of channels that is not positive, or a norm or activation that cannot be called.
@@ -100,7 +100,7 @@ class ImageNetStem(NoPoolStem):
 
 
 class SpaceToDepthStem(Stem):
-    """4x4 pixels moved into channels, then a 3x3 convolution: stride 4 in one step.
+    """Blocks of 4x4 pixels moved into channels, then a 3x3 convolution: stride 4 in one step.
 
     Ridnik et al. 2020, "TResNet", section 2. Made for large images. A side that is no multiple of 4 is padded with
     zeros at its end. The convolution is not named ``conv``, because its input is not the image: ``resizenet.adapt``

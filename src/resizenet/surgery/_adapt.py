@@ -51,10 +51,10 @@ def adapt(
             - "cifar": the first convolution becomes 3x3 with stride 1, and the pool is removed;
             - "no_pool": the pool is removed;
             - "keep": no change;
-            - "fold": the convolution gets half its stride and the filter whose response equals that of the old one to
-              the image upscaled by 2 (``functional.fold_upscale``: 7x7 of stride 2 becomes 5x5 of stride 1). The pool
-              is kept. A network trained at 64 px computes at 32 px what it would compute on the same images upscaled
-              to 64 px, except near the border;
+            - "fold": the convolution gets half its stride and a filter whose response to the image equals the response
+              of the old filter to the image upscaled by 2 (``functional.fold_upscale``: 7x7 of stride 2 becomes 5x5 of
+              stride 1). The pool is kept. A network trained at 64 px computes at 32 px what it would compute on the
+              same images upscaled to 64 px, except near the border;
             - "auto": "cifar" if the shorter side is at most 40 px, "no_pool" up to 95 px, "keep" from 96 px. The last
               of a ResNet's four maps is then 4x4 at 32, 64 and 128 px, and at least 3x3 from 17 px.
 

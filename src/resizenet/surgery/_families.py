@@ -43,7 +43,7 @@ def register_family(kind: type[nn.Module], *, conv: str, classifier: str, pool: 
     Registering a type again replaces what was registered before.
 
     Args:
-        kind: the type.
+        kind: the class of the models.
         conv: the first convolution, or a ``nn.Sequential`` that begins with it.
         classifier: the linear layer that makes the logits.
         pool: the pooling after the first convolution, if there is one.

@@ -33,15 +33,14 @@ def adapt_to_resolution(
     stochastic depth do not disturb the statistics. A BatchNorm that is not called, as in a head that is for training
     only, keeps its statistics.
 
-    "bn+head" does that, then iterates over ``batches`` again and fine-tunes the weight and bias of the last BatchNorm
-    and the classifier, with cross-entropy and SGD (learning rate 0.01, momentum 0.9), with all modules in eval mode.
-    The last BatchNorm is the one called last, and the classifier is the linear layer that the model ends with. A new
-    classifier needs longer training, in a loop of your own.
+    "bn+head" does the same as "bn", then iterates over ``batches`` again and fine-tunes the weight and bias of the last
+    BatchNorm and the classifier, with cross-entropy and SGD (learning rate 0.01, momentum 0.9), with all modules in
+    eval mode. The last BatchNorm is the one called last, and the classifier is the linear layer that the model ends
+    with. A new classifier needs longer training, in a loop of your own.
 
-    Give large batches as for training, with augmentation, at the new size. Every batch has the same weight, so let the
-    DataLoader drop an incomplete last one. A terminal shows a progress bar if rich is installed. Train and eval
-    modes, momenta, ``requires_grad`` and gradients are restored afterwards. On failure or interruption the model is
-    restored.
+    Pass large batches at the new size, with the augmentation of training. Every batch has the same weight, so let the
+    DataLoader drop an incomplete last one. A terminal shows a progress bar if rich is installed. Train and eval modes,
+    momenta, ``requires_grad`` and gradients are restored afterwards. On failure or interruption the model is restored.
 
     Source: Hoffer et al. 2019, "Mix & Match" (arXiv 1908.08986), for "bn"; Touvron et al. 2019, "Fixing the
     train-test resolution discrepancy" (arXiv 1906.06423, section 4), for the layers that "bn+head" tunes.
