@@ -105,7 +105,7 @@ def test_lazy_modules_are_refused() -> None:
 
 def test_sharded_models_are_refused(sharded: Callable[[nn.Module], nn.Module]) -> None:
     model = sharded(nn.Sequential(nn.Linear(3, 3)))
-    message = r"^fuse: the parameters of FSDPSequential are sharded; call fuse before that$"
+    message = r"^fuse: the parameters of FSDPSequential are sharded; call fuse before sharding$"
     with pytest.raises(rn.UnsupportedModelError, match=message):
         check_model(model, operation="fuse")
     with pytest.raises(rn.UnsupportedModelError, match=message):

@@ -28,7 +28,9 @@ def check_model(model: object, *, operation: str, may_be_sharded: bool = False) 
         )
     kinds = {kind.__name__ for part in [*model.modules(), *tensors] for kind in type(part).__mro__}
     if kinds & _SHARDED and not may_be_sharded:
-        raise UnsupportedModelError(f"{operation}: the parameters of {name} are sharded; call {operation} before that")
+        raise UnsupportedModelError(
+            f"{operation}: the parameters of {name} are sharded; call {operation} before sharding"
+        )
 
 
 def check_parameters(

@@ -130,7 +130,7 @@ def test_which_heads_are_supported_in_training(options: dict[str, Any], expected
 )
 def test_training_kernels_that_are_demanded_raise_and_auto_does_without(options: dict[str, Any], reason: str) -> None:
     x = torch.rand(2, 3, 8, 8)
-    with pytest.raises(ArgumentError, match=f"kernels='always' is not for this call: .*{reason}"):
+    with pytest.raises(ArgumentError, match=f"kernels='always' does not support this call: .*{reason}"):
         Resizer(4, kernels="always", **options)(x)
     assert Resizer(4, kernels="auto", **options)(x).shape == (2, 3, 4, 4)
 

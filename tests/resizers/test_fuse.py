@@ -248,9 +248,9 @@ def test_kernels_are_optional(randomized: Randomized) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "kernels='always' is not for this call: "),
-        ({"norm": "group"}, r"is not for this network: expected norm='batch' or 'none', got GroupNorm\(4, 16, "),
-        ({"channels": 8}, "is not for this network: expected channels=16 or 32, got 8"),
+        ({}, "kernels='always' does not support this call: "),
+        ({"norm": "group"}, r"does not support this network: expected norm='batch' or 'none', got GroupNorm\(4, 16, "),
+        ({"channels": 8}, "does not support this network: expected channels=16 or 32, got 8"),
     ],
 )
 def test_kernels_that_are_demanded_are_not_silently_left_out(options: dict[str, object], message: str) -> None:

@@ -117,7 +117,7 @@ class FusedResizer(LearnedResizer):
                 antialias=self.antialias,
             )
         if self.kernels == "always":
-            raise ArgumentError(f"kernels='always' is not for this network: {reason}")
+            raise ArgumentError(f"kernels='always' does not support this network: {reason}")
         return None
 
     def _why_unsupported(self, tail: nn.Module) -> str | None:
@@ -140,7 +140,7 @@ class FusedResizer(LearnedResizer):
                 out: Tensor = self.half_resizer(x)
                 return out.contiguous(memory_format=self._memory_format_for(x))
             if self.kernels == "always":
-                raise ArgumentError(f"kernels='always' is not for this call: {reason}")
+                raise ArgumentError(f"kernels='always' does not support this call: {reason}")
         if x.device.type != "cpu" or torch.compiler.is_compiling():
             return self._compute(x, size)
         image_bytes = self.channels * x.shape[2] * x.shape[3] * x.element_size()

@@ -214,7 +214,7 @@ class Resizer(LearnedResizer):
             return False
         reason = self._why_unsupported(x, size)
         if reason is not None and self.kernels == "always":
-            raise ArgumentError(f"kernels='always' is not for this call: {reason}")
+            raise ArgumentError(f"kernels='always' does not support this call: {reason}")
         return reason is None
 
     def _why_unsupported(self, x: Tensor, size: tuple[int, int]) -> str | None:

@@ -102,7 +102,7 @@ def _check_changeable(model: nn.Module, *, may_be_sharded: bool) -> None:
         raise UnsupportedModelError(f"adapt_to_resolution: the tensors of {name} have no values (meta device)")
     if any(tensor.is_inference() for tensor in tensors):
         raise UnsupportedModelError(
-            f"adapt_to_resolution: the tensors of {name} were made in inference mode, where they stay as they are; use "
+            f"adapt_to_resolution: the tensors of {name} were made in inference mode and cannot be changed; use "
             "copy.deepcopy(model)"
         )
 

@@ -1,4 +1,4 @@
-"""The dataset to go with ``MultiResolutionBatchSampler``: each index says which sample, and at which size."""
+"""The dataset for ``MultiResolutionBatchSampler``: each index names a sample and a size."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class MultiResolutionDataset(Dataset[Any]):
     """Takes the indices of ``MultiResolutionBatchSampler`` and returns each sample at the size in its index.
 
     Args:
-        dataset: with samples that v2 transforms take, such as (image, label).
-        transform: a policy that resizes, whose training transform is used at the size in the index, or a function
-            from (height, width) to a transform. Spawned worker processes need a picklable one, as policies are.
+        dataset: a dataset whose samples v2 transforms accept, such as (image, label).
+        transform: a policy that resizes, whose training transform is used at the size in the index, or a function from
+            (height, width) to a transform. Spawned worker processes need a picklable function; policies are picklable.
 
     Raises:
-        ArgumentError: a policy that does not resize; on an index without a size.
+        ArgumentError: a policy that does not resize, or an index without a size.
 
     Example:
         >>> import torch

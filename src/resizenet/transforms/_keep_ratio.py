@@ -14,7 +14,7 @@ from ._base import Interpolations, ResizingTransform
 class ResizeKeepRatio(ResizingTransform):
     """Resizes images, boxes, masks, keypoints and video by one factor, then zooms and stretches some of them a little.
 
-    After timm's ``ResizeKeepRatio`` with ``random_scale_area=True``. Crop or pad to ``size`` afterwards.
+    Follows timm's ``ResizeKeepRatio`` with ``random_scale_area=True``. Crop or pad to ``size`` afterwards.
 
     Convention: as in a random resized crop, ``scale`` is a share of the AREA that ``size`` will show, so that 0.8
     enlarges by 1 / sqrt(0.8).
@@ -23,12 +23,13 @@ class ResizeKeepRatio(ResizingTransform):
         size: (height, width) in pixels, or one int for a square.
         longest: 0 covers ``size``, as before a crop; 1 fits inside it, as before padding; values between them
             interpolate between the two factors.
-        scale: smallest and largest area shown, of which one is drawn.
-        ratio: smallest and largest stretch of width over height, of which one is drawn, uniformly in its logarithm.
+        scale: (smallest, largest) share of the area that is shown; a value between them is drawn.
+        ratio: (smallest, largest) stretch of width over height; a value between them is drawn, uniformly in its
+            logarithm.
         scale_probability: share of the samples that are zoomed.
         ratio_probability: share of the samples that are stretched.
-        interpolation: "nearest-exact", "bilinear" or "bicubic", for images, or a list of them to draw from for each
-            sample; masks are resized by nearest.
+        interpolation: "nearest-exact", "bilinear" or "bicubic", for images, or a list from which one is drawn for
+            each sample; masks are resized by nearest.
         antialias: low-pass before shrinking.
 
     Raises:

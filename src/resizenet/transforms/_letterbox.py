@@ -29,10 +29,10 @@ class Letterbox(ResizingTransform):
         mask_fill: label of the new pixels in masks.
         position: "center", "top_left", "top_right", "bottom_left" or "bottom_right".
         upscale: enlarge images that are smaller than ``size``; otherwise they are only padded.
-        stride: pad only until both sides are multiples of it, so that batches of equal images have little padding;
-            must divide ``size``.
-        interpolation: "nearest-exact", "bilinear" or "bicubic", for images, or a list of them to draw from for each
-            sample; masks are resized by nearest.
+        stride: pad only until both sides are multiples of it, so that batches of images of one shape have little
+            padding; it must divide ``size``.
+        interpolation: "nearest-exact", "bilinear" or "bicubic", for images, or a list from which one is drawn for
+            each sample; masks are resized by nearest.
         antialias: low-pass before shrinking.
 
     Raises:
@@ -77,7 +77,7 @@ class Letterbox(ResizingTransform):
                 raise ArgumentError(f"stride: expected a divisor of both sides of {self.size}, got {stride}")
 
     def placement(self, height: int, width: int) -> Placement:
-        """Where an image of (height, width) goes: its size after resizing, the canvas, and the padding."""
+        """Return the size after resizing, the canvas and the padding for an image of (height, width)."""
         return letterbox(height, width, self.size, position=self.position, upscale=self.upscale, stride=self.stride)
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
@@ -95,11 +95,11 @@ class Letterbox(ResizingTransform):
         """Map boxes, keypoints, masks, images and video on the canvas back to the image that was letterboxed.
 
         Pixels in the padding are cut off and boxes are clipped to the image; a keypoint in the padding lands outside
-        the image. Like every v2 transform it takes any nesting of dicts, lists and tuples and leaves other values
-        unchanged. Plain tensors count as images, so wrap found boxes in ``tv_tensors.BoundingBoxes``.
+        the image. Like every v2 transform, it takes any nesting of dicts, lists and tuples and leaves other values
+        unchanged. Plain tensors count as images, so wrap detected boxes in ``tv_tensors.BoundingBoxes``.
 
         Args:
-            sample: on the canvas of this letterbox.
+            sample: what is on the canvas of this letterbox.
             source_size: (height, width) of the source image in pixels, or one int for a square.
 
         Returns:

@@ -1,4 +1,4 @@
-"""Padding to a square or to a multiple: the canvas grows, no pixel changes. Each is one line of size law."""
+"""Padding to a square or to a multiple: no pixel changes. Each class only defines the size of its canvas."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class PadToMultiple(PaddingTransform):
     """Pads images, boxes, masks, keypoints and video until each side is a multiple, as many dense networks need.
 
     Args:
-        multiple: of both sides, in pixels, or (of the height, of the width).
+        multiple: both sides become multiples of it, in pixels; or a pair, for the height and for the width.
         fill: value of the new pixels, in the image's own range, or one for each channel.
         mask_fill: label of the new pixels in masks.
         position: "top_left" (pads below and to the right, so that coordinates do not change), "center", "top_right",

@@ -1,4 +1,4 @@
-"""torchvision's random resized crop with this library's resize, so that masks stay under their images."""
+"""torchvision's random resized crop with this library's resize, so that masks stay aligned with their images."""
 
 from __future__ import annotations
 

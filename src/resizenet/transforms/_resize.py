@@ -1,4 +1,4 @@
-"""Resizing to a size: exactly, until it is covered, or until the image fits inside it. Each is one line of size law."""
+"""Resizing to a size: exactly, until it is covered, or until the image fits inside. Each class defines the new size."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from ._base import ResizingTransform
 class Stretch(ResizingTransform):
     """Resizes images, boxes, masks, keypoints and video to exactly ``size``; the aspect ratio is not kept.
 
-    torchvision's ``Resize((height, width))`` without its faults: masks lie under their images to the pixel, integer
-    boxes are rounded rather than truncated, results one pixel wide are right, and the interpolation may be drawn.
+    This differs from torchvision's ``Resize((height, width))`` in four ways: masks stay aligned with their images to
+    the pixel, integer boxes are rounded rather than truncated, results one pixel wide are right, and the interpolation
+    may be drawn.
 
     Args:
         size: (height, width) in pixels, or one int for a square.
-        interpolation: "nearest-exact", "bilinear" or "bicubic", for images, or a list of them to draw from for each
-            sample; masks are resized by nearest.
+        interpolation: "nearest-exact", "bilinear" or "bicubic", for images, or a list from which one is drawn for
+            each sample; masks are resized by nearest.
         antialias: low-pass before shrinking.
 
     Raises:

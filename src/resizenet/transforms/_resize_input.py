@@ -1,4 +1,4 @@
-"""Resizing one input of a sample, of any kind, without the faults of torchvision's kernels."""
+"""Resizing one input of a sample, of any kind, with workarounds for faults of torchvision's kernels."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ def resize_input(inpt: Any, size: tuple[int, int], interpolation: Interpolation,
       results one pixel wide (torch 2.15, CPU), and wraps around where bicubic overshoots uint16.
     - Masks take the label of the nearest pixel center, by index: torchvision shifts them by up to half a pixel
       against the image (its "nearest" ignores the centers) and rounds integers beyond 2^24.
-    - Integer keypoints and corners of boxes are rounded half up; torchvision truncates them, and truncates the sides
-      of a box apart from its corners. A keypoint that indexes a pixel still does: the last row stays a row.
+    - Integer keypoints and corners of boxes are rounded half up; torchvision truncates them, and truncates the sides of
+      a box apart from its corners. A keypoint that indexes a pixel still indexes one: the last row maps to a row inside
+      the result.
     """
     if tuple(F.get_size(inpt)) == size:
         return inpt

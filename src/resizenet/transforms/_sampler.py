@@ -1,4 +1,4 @@
-"""Batches of several sizes through a DataLoader: each index has the size, so that persistent workers see it change."""
+"""Batches of several sizes through a DataLoader: each index has the size, so that persistent workers see a new size."""
 
 from __future__ import annotations
 
@@ -30,15 +30,16 @@ class MultiResolutionBatchSampler(Sampler[list[Index]]):
     Args:
         dataset: anything with a length.
         batch_size: samples per batch and rank at the schedule's largest size.
-        schedule: maps progress to size; progress is that of the whole training, and is read once per batch.
+        schedule: maps progress to size; progress is the share of the whole training that is done, and is computed once
+            per batch.
         epochs: length of the training.
         batch_mode: "constant", or "inverse_area", where batches of smaller images are larger, with at most the same
-            number of pixels; the weights of a mix then count batches, and small sizes show more samples.
+            number of pixels. The weights of a mix then apply to batches, so small sizes get more samples.
         shuffle: whether each epoch has an order of its own.
         drop_last: leave out the last, short batch, and samples that cannot be shared evenly among the ranks.
-        seed: of the shuffling; the same on every rank.
+        seed: seed of the shuffling; the same on every rank.
         num_replicas: number of ranks, ``torch.distributed``'s unless given.
-        rank: of this process, ``torch.distributed``'s unless given.
+        rank: rank of this process, ``torch.distributed``'s unless given.
 
     Raises:
         ArgumentError: a number outside its range, or an empty dataset.
@@ -106,10 +107,10 @@ class MultiResolutionBatchSampler(Sampler[list[Index]]):
         return len(self._plan(epoch))
 
     def set_epoch(self, epoch: int) -> None:
-        """Go to the start of ``epoch``, counted from 0; if it is the epoch of a loaded state, to where that was taken.
+        """Go to the start of ``epoch``, counted from 0. If a loaded state is of this epoch, go to its position instead.
 
         Raises:
-            ArgumentError: beyond the length of the training.
+            ArgumentError: an epoch beyond the length of the training.
         """
         _check_index("epoch", epoch, self.epochs)
         if epoch != self.epoch:
@@ -129,7 +130,7 @@ class MultiResolutionBatchSampler(Sampler[list[Index]]):
         return {"epoch": self.epoch, "batches_done": batches_done, **self._arguments()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go to where the state was taken: the next iteration has the remaining batches of that epoch.
+        """Go to the position of the state: the next iteration has the remaining batches of that epoch.
 
         Raises:
             CheckpointError: the state is of a sampler with other batches; the message names what differs.

@@ -25,16 +25,17 @@ class ResolutionSchedule:
     ``linear``, ``step``, ``stages``, ``cyclic`` or ``mix``; call it with the share of the training that is done.
 
     Args:
-        rule: "linear" interpolates between the sizes at ``values``, "hold" keeps each until the next, "mix" draws one
-            by its weight.
+        rule: "linear" interpolates between the sizes at ``values``, "hold" keeps each size until the next one, "mix"
+            draws a size by its weight.
         sizes: each (height, width) in pixels, or one int for a square.
         values: one for each size: the progress at which it is reached, rising from 0, or its weight in the mix.
         multiple: both sides are rounded to the nearest multiple of it, in pixels.
-        seed: of the mix.
+        seed: seed of the draws of a mix.
 
     Raises:
         SizeError: a size that is not positive or not whole.
-        ArgumentError: sizes that are not multiples, values that do not fit the sizes; on progress outside [0, 1].
+        ArgumentError: sizes that are not multiples of ``multiple``, values that do not fit the sizes, or progress
+            outside [0, 1].
         UnknownNameError: an unknown rule.
 
     Example:
@@ -115,7 +116,7 @@ class ResolutionSchedule:
 
     @classmethod  # keys are Any because to a type checker a dict[int, int] is no Mapping[float, Size]
     def stages(cls, sizes: Mapping[Any, Size]) -> ResolutionSchedule:
-        """Each size from its progress on, as in ``{0: 128, 0.4: 160, 0.8: 224}``."""
+        """Use each size from its progress on, as in ``{0: 128, 0.4: 160, 0.8: 224}``."""
         return cls("hold", tuple(parse_size(size) for size in sizes.values()), tuple(sizes))
 
     @classmethod
@@ -172,10 +173,10 @@ class ResolutionSchedule:
         return max(self.sizes, key=math.prod)
 
     def state_dict(self) -> dict[str, Any]:
-        """The arguments, as plain values that survive JSON."""
+        """Return the arguments as plain values that can be stored as JSON."""
         return {**vars(self), "sizes": [list(size) for size in self.sizes], "values": list(self.values)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Become the schedule that ``state_dict`` described."""
+        """Take over the arguments that ``state_dict`` returned."""
         loaded = ResolutionSchedule(**state)
         vars(self).update(vars(loaded))

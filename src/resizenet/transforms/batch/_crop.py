@@ -58,7 +58,7 @@ class BatchRandomResizedCrop(nn.Module):
 
     The distribution is that of torchvision's ``RandomResizedCrop`` (Szegedy et al. 2014, section 6). torchvision draws
     one crop for a whole batch; this module draws one for each image. A tensor (B, C, H, W) goes through
-    ``functional.crop_resize``, and compiles; a list of interpolations to draw from breaks the graph.
+    ``functional.crop_resize``, and compiles; a list of interpolations causes a graph break.
 
     In a dict, list or tuple the first such tensor is cropped, and with it all inputs in ``tv_tensors``: a batch
     of masks (B, H, W) or of videos, or for each image, in order, its boxes, keypoints or masks. Labels and other values
@@ -71,12 +71,13 @@ class BatchRandomResizedCrop(nn.Module):
         scale: smallest and largest share of the image's area.
         ratio: smallest and largest width / height of the crop.
         flip_probability: probability that an image is mirrored left to right, in [0, 1].
-        interpolation: "nearest-exact", "bilinear" or "bicubic", for images, or a list of them to draw from for each
-            batch; masks are resized by nearest.
+        interpolation: "nearest-exact", "bilinear" or "bicubic", for images, or a list from which one is drawn for
+            each batch; masks are resized by nearest.
         antialias: low-pass before shrinking.
-        mean: of each channel, as in ``functional.crop_resize``; for images only, like ``std`` and ``dtype``.
-        std: of each channel.
-        dtype: of the resulting images, by default their own; a floating one scales uint8 to 0..1.
+        mean: mean of each channel, as in ``functional.crop_resize``. ``mean``, ``std`` and ``dtype`` apply to images
+            only.
+        std: standard deviation of each channel.
+        dtype: dtype of the resulting images, by default that of the input; a floating dtype scales uint8 to 0..1.
 
     Raises:
         SizeError: a size that is not positive or not whole.
@@ -125,9 +126,9 @@ class BatchRandomResizedCrop(nn.Module):
         """Draw everything that is random in a call: a box and a flip for each image, and the interpolation.
 
         Args:
-            batch: number of images.
-            height: of the images in pixels.
-            width: of the images in pixels.
+            batch: number of images in the batch.
+            height: height of the images in pixels.
+            width: width of the images in pixels.
             generator: to draw from, by default torch's own for the CPU.
 
         Returns:

@@ -29,18 +29,18 @@ class _StretchBatch(Stretch):
 class BatchResize(nn.Module):
     """Resizes a collated batch to ``size``, on its device and in its dtype.
 
-    A tensor (B, C, H, W) is resized as by ``functional.resize``, and compiles; a list of interpolations to draw from,
-    or a nested batch, breaks the graph. In a dict, list or tuple the first such tensor is resized, and with it every
-    input that is wrapped in ``tv_tensors``: masks (B, H, W), one set of boxes or keypoints per image, video. Labels and
-    other values are not changed. ``default_collate`` unwraps masks, so wrap them again.
+    A tensor (B, C, H, W) is resized as by ``functional.resize``, and compiles; a list of interpolations or a nested
+    batch causes a graph break. In a dict, list or tuple the first such tensor is resized, and with it every input that
+    is wrapped in ``tv_tensors``: masks (B, H, W), one set of boxes or keypoints per image, video. Labels and other
+    values are not changed. ``default_collate`` unwraps masks, so wrap them again.
 
-    512 images of 32 px are 1.6 MB as uint8 and 308 MB as float32 at 224 px: resize after the transfer, not before it.
-    On a CPU, uint8 is fastest in ``channels_last``.
+    512 images take 1.6 MB at 32 px in uint8, and 308 MB at 224 px in float32. So resize after the transfer, not before
+    it. On a CPU, uint8 is fastest in ``channels_last``.
 
     Args:
         size: (height, width) in pixels, or one int for a square.
-        interpolation: "nearest-exact", "bilinear" or "bicubic", for images, or a list of them to draw from for each
-            batch; masks are resized by nearest.
+        interpolation: "nearest-exact", "bilinear" or "bicubic", for images, or a list from which one is drawn for
+            each batch; masks are resized by nearest.
         antialias: low-pass before shrinking.
 
     Raises:

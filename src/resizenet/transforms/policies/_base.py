@@ -1,4 +1,4 @@
-"""The base class of the resize policies: a transform for training and one for evaluation that fit each other."""
+"""The base class of the resize policies: a transform for training and one for evaluation that belong together."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MAX_RATIO_ERROR = 0.1
 
 
 class ResizePolicy:
-    """A pair of v2 transforms, for training and for evaluation, that fit each other.
+    """A pair of v2 transforms, for training and for evaluation, that belong together.
 
     Policies are frozen dataclasses with a ``size``: they compare, hash and print by their arguments, and ``to_dict``
     and ``from_dict`` store them.
@@ -48,7 +48,7 @@ class ResizePolicy:
         raise NotImplementedError(f"{type(self).__name__} must implement train")
 
     def eval(self) -> v2.Transform:
-        """The transform for evaluation; deterministic."""
+        """The transform for evaluation. It is deterministic."""
         raise NotImplementedError(f"{type(self).__name__} must implement eval")
 
     def apparent_size_ratio(self) -> float:
@@ -58,12 +58,13 @@ class ResizePolicy:
     def simulate(self, height: int, width: int, *, samples: int = 1000) -> float:
         """Measure ``apparent_size_ratio`` for images of one size by running both transforms on small boxes.
 
-        Unlike the closed form it accounts for the aspect ratio of the image, and for crops that are drawn again because
-        they do not fit: for the classic recipe it finds 0.76 on square images, where the closed form gives 0.81.
+        Unlike ``apparent_size_ratio``, which is a closed form, it accounts for the aspect ratio of the image, and for
+        crops that are drawn again because they do not fit: for the classic recipe it finds 0.76 on square images, where
+        the closed form gives 0.81.
 
         Args:
-            height: of the images, in pixels.
-            width: of the images, in pixels.
+            height: height of the images in pixels.
+            width: width of the images in pixels.
             samples: number of training draws to average.
 
         Returns:
@@ -88,7 +89,7 @@ class ResizePolicy:
     def with_size(self, size: Size) -> Self:
         """Return the same policy for another training size.
 
-        All other arguments stay, except an evaluation size that equals the training size: it changes with it.
+        All other arguments stay the same. But if the evaluation size equals the training size, both change.
 
         Example:
             >>> from resizenet.transforms import UpscalePolicy
@@ -104,7 +105,7 @@ class ResizePolicy:
         return {"size": size, "eval_size": size} if follows else {"size": size}
 
     def describe(self) -> str:
-        """Describe both transforms, and how much larger or smaller objects look in evaluation, with "!" if by far.
+        """Describe both transforms, and how objects change in size in evaluation; "!" marks a large change.
 
         Example:
             >>> from resizenet.transforms import RandomResizedCropPolicy
@@ -147,7 +148,7 @@ class ResizePolicy:
         """The policy that ``to_dict`` described.
 
         Raises:
-            UnknownNameError: no policy of that name.
+            UnknownNameError: there is no policy of that name.
             ArgumentError: an argument that the policy does not have.
 
         Example:

@@ -52,7 +52,7 @@ def suggest_eval_size(
 ) -> tuple[int, int]:
     """The evaluation size at which objects look as large as in training with random resized crops.
 
-    After Touvron et al. 2019, "Fixing the train-test resolution discrepancy", section 3.
+    Source: Touvron et al. 2019, "Fixing the train-test resolution discrepancy", section 3.
 
     Args:
         train_size: (height, width) of the training crop in pixels, or one int for a square.
@@ -91,8 +91,8 @@ class RandomResizedCropPolicy(ResizePolicy):
         ratio: smallest and largest width / height of the crop.
         eval_size: (height, width) of evaluation images, ``size`` unless given; ``suggest_eval_size`` computes one.
         crop_pct: share of the shorter side that the center crop keeps in evaluation, in (0, 1].
-        interpolation: "nearest-exact", "bilinear" or "bicubic", or a list of them to draw from in training, of which
-            evaluation takes the first.
+        interpolation: "nearest-exact", "bilinear" or "bicubic", or a list of them: training draws one
+            of them, and evaluation uses the first.
 
     Example:
         >>> policy = RandomResizedCropPolicy(176, eval_size=224, crop_pct=224 / 232)
@@ -158,7 +158,8 @@ class RandomResizedCropPolicy(ResizePolicy):
     def apparent_size_ratio(self) -> float:
         """E[sqrt(scale)] * K_eval / K_train, with K_eval the size before the center crop and K_train the training size.
 
-        Assumes images with the aspect ratio of the training crop, and that every crop fits; ``simulate`` does not.
+        Assumes images with the aspect ratio of the training crop, and that every crop fits; ``simulate`` makes neither
+        assumption.
         """
         return _mean_side(self.scale) * side_ratio(_cover_size(self), self.train_size)
 
@@ -175,8 +176,8 @@ class RandomResizedCropPolicy(ResizePolicy):
 class KeepRatioPolicy(ResizePolicy):
     """The image covers ``size``, slightly zoomed and stretched in training, and is cropped: timm's "rkrr" mode for v2.
 
-    Milder than a random resized crop: objects nearly keep their size and shape. If the stretch leaves a side too short
-    it is filled; timm reflects the image there, which v2 cannot do with boxes.
+    This is milder than a random resized crop: objects nearly keep their size and shape. If the stretch leaves a side
+    too short, the side is filled; timm reflects the image there, which v2 cannot do with boxes.
 
     Args:
         size: (height, width) of training images in pixels, or one int for a square.
@@ -188,8 +189,8 @@ class KeepRatioPolicy(ResizePolicy):
         crop_pct: share of the shorter side that the center crop keeps in evaluation, in (0, 1].
         fill: value of filled pixels, in the image's own range, or one for each channel.
         mask_fill: label of filled pixels in masks.
-        interpolation: "nearest-exact", "bilinear" or "bicubic", or a list of them to draw from in training, of which
-            evaluation takes the first.
+        interpolation: "nearest-exact", "bilinear" or "bicubic", or a list of them: training draws one
+            of them, and evaluation uses the first.
 
     Example:
         >>> policy = KeepRatioPolicy(224)

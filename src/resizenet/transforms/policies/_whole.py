@@ -24,7 +24,7 @@ class NativePolicy(ResizePolicy):
 
     Args:
         size: (height, width) of the images in pixels, or one int for a square.
-        padding: on each side, in pixels; 0 for none.
+        padding: padding on each side in pixels; 0 for none.
 
     Example:
         >>> import torch
@@ -57,13 +57,13 @@ class NativePolicy(ResizePolicy):
 class UpscalePolicy(ResizePolicy):
     """Images are resized to cover ``size`` and cropped to it, at random in training and in the center in evaluation.
 
-    The usual way to feed small images to a network made for large ones. The aspect ratio is kept; square images are
-    only resized.
+    This is the usual way to use small images with a network made for large ones. The aspect ratio is kept; square
+    images are only resized.
 
     Args:
         size: (height, width) in pixels, or one int for a square.
-        interpolation: "nearest-exact", "bilinear" or "bicubic", or a list of them to draw from in training, of which
-            evaluation takes the first.
+        interpolation: "nearest-exact", "bilinear" or "bicubic", or a list of them: training draws one
+            of them, and evaluation uses the first.
 
     Example:
         >>> import torch
@@ -98,8 +98,8 @@ class StretchPolicy(ResizePolicy):
 
     Args:
         size: (height, width) in pixels, or one int for a square.
-        interpolation: "nearest-exact", "bilinear" or "bicubic", or a list of them to draw from in training, of which
-            evaluation takes the first.
+        interpolation: "nearest-exact", "bilinear" or "bicubic", or a list of them: training draws one
+            of them, and evaluation uses the first.
 
     Example:
         >>> import torch
@@ -136,8 +136,8 @@ class LetterboxPolicy(ResizePolicy):
         mask_fill: label of the new pixels in masks.
         position: "center", "top_left", "top_right", "bottom_left" or "bottom_right".
         upscale: enlarge images that are smaller than ``size``; otherwise they are only padded.
-        interpolation: "nearest-exact", "bilinear" or "bicubic", or a list of them to draw from in training, of which
-            evaluation takes the first.
+        interpolation: "nearest-exact", "bilinear" or "bicubic", or a list of them: training draws one
+            of them, and evaluation uses the first.
 
     Example:
         >>> import torch
@@ -189,14 +189,14 @@ class LetterboxPolicy(ResizePolicy):
 class BiTHyperRulePolicy(ResizePolicy):
     """Images are stretched to ``resize_size`` and cropped at random to ``size``; in evaluation stretched to ``size``.
 
-    After Kolesnikov et al. 2019, "Big Transfer", section 3.3; ``for_image`` applies the rule. Objects look
-    ``size / resize_size`` times as large in evaluation: 20 % smaller for small images.
+    Source: Kolesnikov et al. 2019, "Big Transfer", section 3.3. ``for_image`` chooses both sizes by their rule. Objects
+    look ``size / resize_size`` times as large in evaluation: 20 % smaller for small images.
 
     Args:
         size: (height, width) of training and evaluation images in pixels, or one int for a square.
         resize_size: (height, width) before the training crop, neither smaller than in ``size``.
-        interpolation: "nearest-exact", "bilinear" or "bicubic", or a list of them to draw from in training, of which
-            evaluation takes the first.
+        interpolation: "nearest-exact", "bilinear" or "bicubic", or a list of them: training draws one
+            of them, and evaluation uses the first.
 
     Example:
         >>> BiTHyperRulePolicy.for_image(32, 32)
@@ -216,7 +216,7 @@ class BiTHyperRulePolicy(ResizePolicy):
 
     @classmethod
     def for_image(cls, height: int, width: int) -> BiTHyperRulePolicy:
-        """160 -> 128 px for images of an area below 96x96, else 512 -> 480 px.
+        """Resize to 160 and crop to 128 px for images of an area below 96x96; otherwise 512 and 480 px.
 
         The rule of ``bit_hyperrule.get_resolution`` in the authors' code.
         """
