@@ -154,6 +154,6 @@ compare("A trained Resizer: other colors and contrast, and seams along edges", l
 # the colors were different each time. The linear filter had more fine detail than the fixed resize every time; the
 # network had a little more or as much. A picture that looks sharper is not a better input. Only the accuracy of the
 # network behind it counts, compared with the fixed resize after the same training, as in :doc:`/measured/resizing`.
-# How to measure it on your own images is in :doc:`/guides/learned_resizer`.
+# :doc:`/guides/learned_resizer` says how to measure this on your own images.
 
 plt.show()

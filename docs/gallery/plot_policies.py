@@ -152,9 +152,9 @@ show(
 # Random resized crop
 # -------------------
 #
-# Training takes crops of random area and aspect ratio, evaluation the center. Objects look larger in training than in
-# evaluation, which costs accuracy. The policy says by how much, and which evaluation size compensates. A crop may
-# miss the object of a box.
+# Training takes crops of random area and aspect ratio; evaluation takes the center. Objects look larger in training
+# than in evaluation, which costs accuracy. The policy says by how much, and which evaluation size compensates. A crop
+# may miss the object of a box.
 show(
     transforms.RandomResizedCropPolicy(96),
     "Random resized crop: training shows small parts, enlarged and a little stretched, evaluation the middle",
@@ -171,9 +171,9 @@ show(
 # Keep ratio
 # ----------
 #
-# Training is milder: a little zoom and a little stretch around the covering resize, filled where the stretch leaves a
-# side too short. Here every image is zoomed and stretched; by default, half of them are zoomed and half are
-# stretched.
+# Training is milder: the image is resized to cover the size, with a little zoom and a little stretch. If the stretch
+# leaves a side too short, the side is filled. Here every image is zoomed and stretched; by default, half of them are
+# zoomed and half are stretched.
 show(
     transforms.KeepRatioPolicy(96, scale_probability=1.0, ratio_probability=1.0),
     "Keep ratio: training differs little from evaluation; thin black bars where an image was stretched",

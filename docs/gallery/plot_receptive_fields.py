@@ -69,8 +69,8 @@ def show(found, caption):
 #
 # The maps shrink and the receptive fields grow. A position of ``layer3`` sees nearly the whole image, and one of
 # ``layer4`` sees more than the image. These are theoretical fields: all pixels that can have any influence. Pixels in
-# the middle have most of it. The red frame is the field, and reddish areas lie beyond the image. The grid of
-# positions is drawn for maps of at most 8x8.
+# the middle have most of the influence. The red frame is the field, and reddish areas lie beyond the image. The grid
+# of positions is drawn for maps of at most 8x8.
 found = report(model, 224)
 print(found)
 show(found, "ResNet-18 at 224 px: fields grow from 7 px to beyond the image, the last map is 7x7")
@@ -99,8 +99,8 @@ show(found, "ResNet-18 at 32 px: only the first convolution sees less than the i
 # --------------
 #
 # ``adapt`` makes the first convolution 3x3 with stride 1 and removes the pool. All other weights are kept. Each side
-# of every stage's map has four times as many positions, and no tap meets only padding. It costs fifteen times the
-# multiply-accumulates. That is about the cost of the old stem on the same image upscaled by 4.
+# of every stage's map has four times as many positions, and no tap meets only padding. The adapted network costs
+# fifteen times the multiply-accumulates. That is about the cost of the old stem on the same image upscaled by 4.
 found = report(adapt(model, 32), 32)
 print(found)
 show(found, "ResNet-18 at 32 px after adapt: fields lie within the image as far as layer2, the last map is 4x4")

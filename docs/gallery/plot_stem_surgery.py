@@ -78,10 +78,10 @@ for row, (name, convolution) in zip(axes, stems.items(), strict=True):
         panel.set(xticks=[], yticks=[])
 
 # %%
-# Each filter is drawn at full strength; zero is gray. "center" keeps the scale of a pattern and loses what lies
-# outside: of a stripe with its neighbors, only the stripe is left. "area" and "pinv" keep the pattern and shrink it;
-# they hardly differ for such filters. "fold" shrinks it by 2. Its middle is a quarter of a pixel off, like that of a
-# 7x7 window with stride 2 on an upscaled image.
+# Each filter is drawn at full strength; zero is gray. "center" keeps the scale of a pattern and drops what lies
+# outside: if a filter has a stripe and its neighbors, only the stripe remains. "area" and "pinv" keep the pattern and
+# shrink it; they hardly differ for such filters. "fold" shrinks it by 2. Its center is shifted by a quarter of a
+# pixel, like the center of a 7x7 window with stride 2 on an upscaled image.
 #
 # Their responses
 # ---------------

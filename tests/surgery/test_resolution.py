@@ -371,7 +371,7 @@ def made_in_inference_mode() -> nn.Module:
         (without_values, r"the tensors of Sequential have no values \(meta device\)"),
         (
             made_in_inference_mode,
-            r"the tensors of Sequential were made in inference mode, .*; use copy.deepcopy\(model\)",
+            r"the tensors of Sequential were made in inference mode and cannot be changed; use copy.deepcopy\(model\)",
         ),
     ],
 )

@@ -94,7 +94,7 @@ class LayoutTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
 
 @cache
 def _rule_of(func: Any) -> Rule | None:
-    """Return the rule of an operation with one output; None without any.
+    """Return the rule of an operation with one output, or None.
 
     Some in-place operations lack the tag ``pointwise`` that their counterparts have: hardtanh_ in torch 2.6, gelu_ in
     2.15. Looking for the counterpart can go when all have it (https://github.com/pytorch/pytorch/pull/173869).

@@ -16,7 +16,7 @@ class FirstLayers:
 
     Attributes:
         conv: path of the convolution.
-        kernel, stride: of that convolution.
+        kernel, stride: kernel size and stride of that convolution.
         pool: path of the pooling; None without one.
         field: (height, width) in pixels, the receptive field behind these layers.
     """

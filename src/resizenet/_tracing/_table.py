@@ -20,7 +20,7 @@ class Window:
 
     Attributes:
         module: path of the module that called it.
-        weight: of a convolution; None for a pooling.
+        weight: weight of the convolution; None for a pooling.
         before: size of the map that the window slides over.
         after: size of the resulting map.
         kernel, stride, padding, dilation: in positions of the map before.
@@ -50,7 +50,7 @@ class LayoutTable:
     Attributes:
         active: paths of the modules that are running, from the model ("") to the innermost.
         windows: the windows that slid over a tensor in the table, by the path of every module that was running.
-        macs: multiply-accumulates, likewise.
+        macs: multiply-accumulates, also by the path of every module that was running.
     """
 
     def __init__(self) -> None:

@@ -28,19 +28,20 @@ class Row:
         kind: the name of its class.
         input_map: (height, width) of the first input, None unless that is a map.
         output_map: (height, width) of the output, None unless that is a map.
-        channels: of the output map.
+        channels: channels of the output map.
         stride: (vertical, horizontal) input pixels from one position of the output to the next; None where unknown.
         receptive_field: (height, width) in input pixels. It is theoretical: pixels beyond the border count. None unless
             ``reach`` is "window" or "gated".
         field_start: (row, column) of the first pixel that the first position sees, negative beyond the border; None
             where ``receptive_field`` is.
-        reach: what a position of the output map sees: "window", "gated" (a window, scaled or normalized by something
-            that sees more, such as a squeeze-and-excitation), "image" (everything) or "unknown" (not the same for all
+        reach: what a position of the output map sees: "window", "gated" (a window, scaled or normalized by a layer that
+            sees more, such as squeeze-and-excitation), "image" (everything) or "unknown" (not the same for all
             positions, as in window attention).
-        kernel: (height, width) of the convolution's kernel; of several, the one that uses the smallest share of its
-            taps; None without any.
-        used_taps: how many taps of that kernel ever meet the map; the others only ever meet padding.
-        idle_taps: the share, 0..1, of the weights of all kernels inside that only ever meet padding.
+        kernel: (height, width) of the convolution's kernel. If the module has several, that of the kernel that uses the
+            smallest share of its taps. None without a convolution.
+        used_taps: number of taps of that kernel that meet the map at one position or more; the others meet only
+            padding.
+        idle_taps: share, 0..1, of the weights of all kernels in the module that meet only padding.
         macs: multiply-accumulates of convolutions and matrix products for one image, over all calls.
         params: parameters of the module and of those inside it.
     """
@@ -75,7 +76,7 @@ class Trace:
         macs: multiply-accumulates of the whole model.
         windows: every call of a convolution or pooling, in order.
         single_value_norms: batch norms that see one value per channel in a batch of one image.
-        classifier: the last linear layer; None without any.
+        classifier: the last linear layer; None if there is none.
     """
 
     rows: tuple[Row, ...]

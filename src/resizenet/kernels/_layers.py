@@ -17,7 +17,7 @@ def is_plain_convolution(layer: nn.Module, kernel_size: int | None = None) -> Ty
 
     Args:
         layer: any module.
-        kernel_size: of the square kernel, odd; None for any.
+        kernel_size: side of the square kernel, odd; None accepts any.
     """
     if type(layer) is not nn.Conv2d or has_hooks(layer) or layer.padding_mode != "zeros":
         return False

@@ -1,4 +1,4 @@
-"""What the Triton kernels support: each function returns the reason why they do not take a case, or None if they do."""
+"""What the Triton kernels support: each function returns the reason why they do not support a case, or None."""
 
 from __future__ import annotations
 
