@@ -256,6 +256,21 @@ def test_moments_and_gradients_are_as_good_as_plain_torch(case: Case, dtype: tor
         assert_as_good(*triple, dtype)
 
 
+def test_phases_that_cancel_are_summed_in_float32() -> None:
+    """Columns of alternating sign: the weight gradients of even and odd pixels are large and their sum is small."""
+    case = Case((32, 33))
+    head, x = case.resizer().head, case.images()
+    keep_away_from_kinks(head)
+    x[..., 1::2] = -x[..., ::2]
+    weights = [torch.ones(2, 16, *case.size, device=DEVICE), *torch.zeros(2, 16, device=DEVICE)]
+    expected = values_and_gradients(plain_moments, x, head, weights)[3]
+    x, head = x.to(torch.bfloat16), head.to(torch.bfloat16)
+    ours, plain = (
+        values_and_gradients(compute, x, head, weights)[3] for compute in (kernels.head_and_moments, plain_moments)
+    )
+    assert_as_good(ours, plain, expected, torch.bfloat16)
+
+
 def test_the_head_of_a_training_step_under_autocast() -> None:
     case = Case((5, 9))
     head, x = case.resizer().head.float(), case.images().float()

@@ -213,6 +213,18 @@ def test_a_fused_resizer_takes_its_batch_in_chunks_on_a_cpu(
     assert sizes == [2, 2, 1]
 
 
+@pytest.mark.parametrize("before", [(64, 66), (49, 61)])
+def test_a_pixel_that_is_not_finite_stays_in_its_neighborhood(randomized: Randomized, before: tuple[int, int]) -> None:
+    """The four pixels of a block share a window, so it may reach one pixel farther than in the resizer."""
+    resizer, x = randomized(Resizer((32, 33))), torch.rand(2, 3, *before, dtype=torch.float64)
+    x[0, 1, 21, 30] = torch.inf
+    expected, fused = resizer(x), resizer.fuse()(x)
+    bad = (~expected.isfinite()).double()
+    reached = nn.functional.max_pool2d(bad, 3, stride=1, padding=1).bool()
+    assert 0 < reached.double().mean() < 0.5
+    torch.testing.assert_close(fused[~reached], expected[~reached], **FLOAT64)
+
+
 @pytest.mark.parametrize("make", [Resizer, LinearResizer], ids=lambda make: make.__name__)
 @pytest.mark.parametrize("before", [(14, 22), (13, 19)])
 @pytest.mark.parametrize("of", ["image", "weights", "neither"])

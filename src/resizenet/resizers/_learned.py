@@ -155,6 +155,9 @@ class Resizer(LearnedResizer):
     def fuse(self, *, kernels: Kernels = DEFAULT) -> FusedResizer:
         """Return a faster copy for inference: norms are folded into convolutions or moved behind the resize.
 
+        Layers put in by hand, and those with hooks, pruning or parametrizations, stay as they are. A pixel that is not
+        finite may reach a few pixels farther than in the resizer, because neighboring pixels share a window.
+
         Args:
             kernels: "auto" uses Triton kernels if they support a call: images in half precision on a CUDA device of
                 compute capability 8.0 or more, halved exactly, with triton installed. "always" raises ArgumentError
@@ -164,8 +167,9 @@ class Resizer(LearnedResizer):
         Raises:
             ArgumentError: ``kernels="always"`` for a network that the kernels do not support.
             UnknownNameError: an unknown value of ``kernels``.
-            UnsupportedModelError: a norm put in by hand that is neither a BatchNorm (or SyncBatchNorm) with running
-                statistics nor, before the resize, a GroupNorm. Other norms in the blocks stay as they are.
+            UnsupportedModelError: a norm before the resize that is neither a BatchNorm (or SyncBatchNorm) with running
+                statistics nor a GroupNorm with weights; another BatchNorm without running statistics; a first or last
+                layer that is not a Conv2d; sharded parameters.
         """
         check_model(self, operation="fuse")
         return FusedResizer(
