@@ -1,4 +1,4 @@
-"""Optional Triton kernels for operations that plain PyTorch also computes; triton is imported at the first use of one."""
+"""Optional Triton kernels for operations that plain PyTorch also computes; triton is imported at the first use."""
 
 from ._crop_resize import launch_crop_resize
 from ._half_resizer import TritonHalfResizer
