@@ -1,4 +1,4 @@
-"""A small, fast network for training in minutes: whitened input, six convolutions, three pools."""
+"""A small network for fast training: whitened input, six convolutions, three pools."""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ resnet9 = register(
 
 airnet = register(
     "airnet",
-    "A network that trains in minutes: whitened input, six convolutions, partial identities at the start",
+    "A network for fast training: whitened input, six convolutions, partial identities at the start",
     'After Jordan 2024, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (arXiv 2404.00498), section 3',
     Facts(1_971_352, 118_147_360),
     network=AirNet,
