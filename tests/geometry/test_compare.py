@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 import torchvision
 from torch import Tensor, nn
 
@@ -54,6 +55,7 @@ def test_a_module_that_is_not_called_at_a_size_has_a_dash_there() -> None:
             rn.ArgumentError,
             r"^sizes: expected several sizes, such as \[32, 64\], got 32; report takes",
         ),
+        (nn.Identity(), torch.tensor(32), rn.ArgumentError, r"^sizes: expected several sizes, such as \[32, 64\], got"),
         (nn.Identity(), [], rn.ArgumentError, r"^sizes: expected one size or more, got none$"),
         (torchvision.models.AlexNet(), [224, 32], rn.ShapeError, r"AlexNet cannot take an image of \(3, 32, 32\)"),
     ],

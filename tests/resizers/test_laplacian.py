@@ -92,3 +92,8 @@ def test_an_image_smaller_than_the_blur_stays_constant(before: tuple[int, int]) 
 def test_numbers_outside_their_range_are_named(options: dict[str, object], message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         LaplacianResizer(16, **options)
+
+
+def test_the_published_weights_have_two_layers() -> None:
+    with pytest.raises(ArgumentError, match="num_layers: expected 2, as the published weights have, got 1"):
+        LaplacianResizer.paper(16, num_layers=1)

@@ -91,10 +91,12 @@ def compare(model: nn.Module, sizes: Iterable[Size], *, in_channels: int = 3) ->
         layer4   1x1 (83 % idle)      2x2      7x7
         MACs              37.0 M  148.1 M    1.8 G
     """
-    if not isinstance(sizes, Iterable):
+    try:
+        sizes = list(sizes)
+    except TypeError:
         raise ArgumentError(
             f"sizes: expected several sizes, such as [32, 64], got {sizes!r}; report takes a single one"
-        )
+        ) from None
     reports = tuple(report(model, size, in_channels=in_channels) for size in sizes)
     if not reports:
         raise ArgumentError("sizes: expected one size or more, got none")

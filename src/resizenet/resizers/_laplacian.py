@@ -94,6 +94,7 @@ class LaplacianResizer(BaseResizer):
 
         Raises:
             UnknownNameError: there are no published weights of that name.
+            ArgumentError: ``num_layers`` is not that of the published weights.
 
         Example:
             >>> LaplacianResizer.paper().weight.tolist()
@@ -101,6 +102,8 @@ class LaplacianResizer(BaseResizer):
         """
         check_choice("weights", weights, _PUBLISHED)
         resizer = cls(size, **{"padding_mode": "zeros", "antialias": False, **kwargs})
+        if len(resizer.weight) != 2:
+            raise ArgumentError(f"num_layers: expected 2, as the published weights have, got {len(resizer.weight)}")
         with torch.no_grad():
             for parameter, values in zip((resizer.weight, resizer.bias), _PUBLISHED[weights], strict=True):
                 parameter.copy_(torch.tensor(values))
