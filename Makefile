@@ -7,13 +7,14 @@ GPU_STACK := .venv-gpu-stack
 # The oldest Python as well, where it is installed.
 FLOOR_PYTHON ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.10.*/bin/python /usr/bin/python3.10) $(PYTHON))
 DATA ?=
+SEEDS ?= 1
 # One worker process per core, at most eight, with one thread each.
 PYTEST := pytest -q --numprocesses auto --maxprocesses 8 --dist worksteal
 # Waiting threads sleep instead of spinning, which would slow down the others on shared cores.
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-site test-floor test-gpu-stack fuzz lint docs bench wheel clean
+.PHONY: help install demo test test-slow test-site test-floor test-gpu-stack fuzz lint docs bench record wheel clean
 
 help:  ## list the verbs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -78,6 +79,10 @@ bench: install  ## the quick benchmarks, on the CPU
 	@for suite in resizer models transforms report; do \
 		$(BIN)/python -m benchmarks.throughput run $$suite --device cpu --quick || failed=1; \
 	done; exit $${failed:-0}
+
+record: install  ## train AirNet on CIFAR-10, on the CPU, with DATA=cifar10.npz and SEEDS=1
+	$(BIN)/python -m benchmarks.accuracy run record --only '^airnet$$' --data '$(DATA)' --device cpu --seeds $(SEEDS) --out build
+	$(BIN)/python -m benchmarks.accuracy table record --results build
 
 wheel: install  ## sdist and wheel, in dist/
 	rm -rf dist

@@ -76,6 +76,7 @@ PAGES = {
     "imagenette": Page(figures=(_ARMS, _CURVES)),
     "imagewoof": Page(figures=(_ARMS, _CURVES)),
     "resizer_stability": Page(tables=(_tables.stability_table,), figures=(Figure(_plots.stability),)),
+    "record": Page(tables=(_tables.record_table,), figures=(_CURVES,)),
     "resnet20_recipe": Page(figures=(Figure(_plots.curves),)),
 }
 HEADLINE = "stem_by_resolution", "small"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ._cifar import CROP_POLICY, FOLD_TRANSFER, RESNET20_RECIPE, RESNET50_FIX, SHAPE, STEM_BY_RESOLUTION
 from ._experiment import Experiment
+from ._record import RECORD
 from ._resizer import IMAGENETTE, IMAGEWOOF, LEARNED_RESIZER, RESIZER_STABILITY
 from ._transfer import TRANSFER
 
@@ -23,6 +24,7 @@ EXPERIMENTS: dict[str, dict[str, Experiment]] = {
     "imagewoof": IMAGEWOOF,
     "resizer_stability": RESIZER_STABILITY,
     "resnet20_recipe": RESNET20_RECIPE,
+    "record": RECORD,
 }
 
 

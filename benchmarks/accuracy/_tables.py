@@ -10,6 +10,7 @@ from resizenet.transforms import ResizePolicy
 
 from ._cifar import EVAL_SIZES, WAYS_TO_ADAPT
 from ._experiment import Experiment
+from ._record import FastRecipe, training_flops
 from ._statistics import Values, difference_text, mean, mean_text, value_text
 
 Arms = dict[str, list[Record]]
@@ -70,6 +71,26 @@ def accuracy_table(experiment: Experiment, arms: Arms, *, speed: bool = True) ->
             "accuracy, last epoch (%)": mean_text(accuracies(records)),
             f"against {experiment.reference}": gain,
             "images / s, fastest epoch": f"{throughput(records):,.0f}" if speed else "",
+        }
+
+    return Table.of([row(name, records) for name, records in arms.items()])
+
+
+def record_table(experiment: Experiment, arms: Arms) -> Table:
+    """Accuracy with and without mirrored copies, the difference to the reference, and what the training took."""
+    reference = arms.get(experiment.reference or "", [])
+
+    def row(name: str, records: list[Record]) -> dict[str, str]:
+        gain = "" if records is reference or not reference else _gain(records, reference)
+        seconds = [sum(epoch["seconds"] for epoch in record["curve"]) for record in records]
+        flops = training_flops(FastRecipe(**records[0]["recipe"]), _images_per_epoch(records[0]))
+        return {
+            "recipe": name,
+            "accuracy, last epoch (%)": mean_text(accuracies(records)),
+            "logits of mirrored copies added (%)": mean_text(measured(records, "accuracy_with_flips")),
+            f"against {experiment.reference}": gain,
+            "training (s)": f"{statistics.mean(seconds):.0f} (fastest {min(seconds):.0f})",
+            "PFLOP": f"{flops / 1e15:.2f}",
         }
 
     return Table.of([row(name, records) for name, records in arms.items()])
