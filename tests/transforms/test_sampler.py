@@ -4,12 +4,15 @@ import json
 import math
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import distributed
 
+from resizenet import CheckpointError
 from resizenet.transforms import MultiResolutionBatchSampler, ResolutionSchedule
 from strategies import schedules
 
@@ -142,7 +145,69 @@ def test_a_resumed_epoch_has_the_remaining_batches(
     assert len(resumed) == len(batches) - done
     resumed.set_epoch(epoch)  # as training loops do, before the first epoch too
     assert list(resumed) == batches[done:]
+    resumed.set_epoch(epoch)
     assert list(resumed) == batches  # the next time all of it
+
+
+BAD_STATES: dict[str, tuple[Any, str]] = {  # changes to a state, or something else, with the message
+    "batches_done negative": ({"batches_done": -3}, "batches_done: expected an int from 0 to 14, got -3"),
+    "batches_done too large": ({"batches_done": 15}, "batches_done: expected an int from 0 to 14, got 15"),
+    "batches_done no int": ({"batches_done": 1.5}, "batches_done: expected an int from 0 to 14, got 1.5"),
+    "epoch beyond the end": ({"epoch": 3}, "epoch: expected an int from 0 to 2, got 3"),
+    "epoch no int": ({"epoch": None}, "epoch: expected an int from 0 to 2, got None"),
+    "a tensor": (
+        {"num_samples": torch.tensor([53, 53])},
+        r"the state has num_samples=tensor\(\[53, 53\]\), expected 53",
+    ),
+    "nothing": (None, "expected a dict, got None"),
+    "a list": ([1], r"expected a dict, got \[1\]"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_STATES)
+def test_a_bad_state_is_refused_and_changes_nothing(name: str) -> None:
+    change, message = BAD_STATES[name]
+    sampler = make(epoch=1)
+    before = sampler.state_dict()
+    with pytest.raises(CheckpointError, match=f"^MultiResolutionBatchSampler: {message}"):
+        sampler.load_state_dict({**before, **change} if isinstance(change, dict) else change)
+    assert sampler.state_dict() == before
+    assert len(sampler) == 14
+
+
+@pytest.mark.parametrize("key", list(make().state_dict()))
+def test_a_state_without_one_of_its_keys_is_refused(key: str) -> None:
+    state = {name: value for name, value in make().state_dict().items() if name != key}
+    with pytest.raises(CheckpointError, match=f"^MultiResolutionBatchSampler: the state lacks {key}$"):
+        make().load_state_dict(state)
+
+
+@given(st.data())
+def test_every_state_is_refused_or_resumes_at_a_batch_of_the_training(data: st.DataObject) -> None:
+    values = st.one_of(st.integers(-5, 20), st.floats(), st.none(), st.booleans(), st.text(max_size=2), st.integers())
+    changes = data.draw(st.dictionaries(st.sampled_from(list(make().state_dict())), values, max_size=2))
+    sampler, state = make(), {**make().state_dict(), **changes}
+    try:
+        sampler.load_state_dict(state)
+    except CheckpointError:
+        return
+    assert 0 <= sampler.epoch < 3
+    assert list(sampler) == list(make(epoch=sampler.epoch))[state["batches_done"] :]
+
+
+def test_an_epoch_that_begins_again_without_set_epoch_warns() -> None:
+    sampler = make(schedule=ResolutionSchedule.linear(16, 32))
+    next(iter(sampler))  # an epoch that is left early may begin again
+    batches = list(sampler)
+    with pytest.warns(UserWarning, match="epoch 0 begins again, with the same sizes .*; call set_epoch before each"):
+        assert list(sampler) == batches
+    for epoch in (0, 1):  # asked for
+        sampler.set_epoch(epoch)
+        list(sampler)
+    sampler.load_state_dict(sampler.state_dict(batches_done=3))
+    list(sampler)
+    only = make(epochs=1)
+    assert list(only) == list(only)
 
 
 def test_the_epoch_after_a_resumed_one_is_complete() -> None:

@@ -7,11 +7,13 @@ import pickle
 import subprocess
 import sys
 from random import Random
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import find, given, settings
 
+from resizenet import CheckpointError
 from resizenet.transforms import ResolutionSchedule
 from strategies import progresses, schedules
 
@@ -69,6 +71,17 @@ def test_linear_and_step_schedules_are_monotone(one: float, other: float) -> Non
 def test_schedules_begin_with_their_first_size_and_end_with_their_last(schedule: Schedule) -> None:
     assert schedule(0) == schedule.sizes[0]
     assert schedule(1) == schedule.sizes[-1]
+
+
+BAD_STATES = [None, {}, {"rule": "hold"}, {"x": 1}, {"rule": "hold", "sizes": [0], "values": [0]}]
+
+
+@pytest.mark.parametrize("state", BAD_STATES)
+def test_a_bad_state_is_refused_and_changes_nothing(state: Any) -> None:
+    schedule = Schedule.stages({0: 7})
+    with pytest.raises(CheckpointError, match=r"^ResolutionSchedule: "):
+        schedule.load_state_dict(state)
+    assert schedule == Schedule.stages({0: 7})
 
 
 # --- each kind, worked out by hand

@@ -43,6 +43,8 @@ class MultiResolutionDataset(Dataset[Any]):
                 "MultiResolutionDataset: expected a policy that resizes, such as UpscalePolicy, got NativePolicy, "
                 "which would crop at every other size"
             )
+        if not isinstance(transform, ResizePolicy) and not callable(transform):
+            raise ArgumentError(f"transform: expected a policy or a function of (height, width), got {transform!r}")
         self.dataset = dataset
         self.transform = transform
         self._transforms: dict[tuple[int, int], Callable[[Any], Any]] = {}
@@ -51,7 +53,7 @@ class MultiResolutionDataset(Dataset[Any]):
         return len(self.dataset)
 
     def __getitem__(self, index: Index) -> Any:
-        if not isinstance(index, tuple):
+        if not isinstance(index, tuple) or len(index) != 2:
             expected = "expected (number, (height, width)), as MultiResolutionBatchSampler gives"
             raise ArgumentError(f"MultiResolutionDataset: {expected}, got {index!r}")
         number, size = index

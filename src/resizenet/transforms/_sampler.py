@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sized
 from typing import Any, Literal
 
@@ -10,10 +11,10 @@ import torch
 from torch import distributed
 from torch.utils.data import Sampler
 
-from .._checks import check_choice, check_positive
+from .._checks import check_choice, check_positive, parse_int
 from .._errors import ArgumentError, CheckpointError
 from ._dataset import Index
-from ._schedule import ResolutionSchedule
+from ._schedule import ResolutionSchedule, check_seed
 
 BATCH_MODES = ("constant", "inverse_area")
 
@@ -73,14 +74,14 @@ class MultiResolutionBatchSampler(Sampler[list[Index]]):
         check_positive("batch_size", batch_size)
         check_positive("epochs", epochs)
         check_choice("batch_mode", batch_mode, BATCH_MODES)
-        if len(dataset) == 0:
-            raise ArgumentError("dataset: expected at least one sample, got none")
+        check_seed(seed)
+        self.num_samples = _length(dataset)
+        if not isinstance(schedule, ResolutionSchedule):
+            raise ArgumentError(f"schedule: expected a ResolutionSchedule, got {schedule!r}")
         own_rank, replicas = _rank_and_world_size()
         self.num_replicas = replicas if num_replicas is None else num_replicas
-        self.rank = own_rank if rank is None else rank
         check_positive("num_replicas", self.num_replicas)
-        _check_index("rank", self.rank, self.num_replicas)
-        self.num_samples = len(dataset)
+        self.rank = parse_int("rank", own_rank if rank is None else rank, at_least=0, at_most=self.num_replicas - 1)
         self.batch_size = batch_size
         self.schedule = schedule
         self.epochs = epochs
@@ -90,13 +91,21 @@ class MultiResolutionBatchSampler(Sampler[list[Index]]):
         self.seed = seed
         self.epoch = 0
         self._batches_done = 0
+        self._epoch_is_over = False
 
     def __iter__(self) -> Iterator[list[Index]]:
         """This epoch's batches; after ``load_state_dict``, the remaining ones."""
+        if self._epoch_is_over and self.epochs > 1:
+            warnings.warn(
+                f"MultiResolutionBatchSampler: epoch {self.epoch} begins again, with the same sizes in the same order; "
+                "call set_epoch before each epoch",
+                stacklevel=2,
+            )
         order = self._sample_order()
         for start, stop, size in self._plan(self.epoch)[self._batches_done :]:
             yield [(index, size) for index in order[start:stop]]
-        self._batches_done = 0  # at the end: a DataLoader with workers makes two iterators and uses the second
+        # Only here, because a DataLoader with workers makes two iterators and uses the second.
+        self._batches_done, self._epoch_is_over = 0, True
 
     def __len__(self) -> int:
         """Number of batches of the next iteration."""
@@ -104,17 +113,18 @@ class MultiResolutionBatchSampler(Sampler[list[Index]]):
 
     def num_batches(self, epoch: int) -> int:
         """Number of batches of ``epoch``; their sum over all epochs is the length of a learning rate schedule."""
-        return len(self._plan(epoch))
+        return len(self._plan(parse_int("epoch", epoch, at_least=0, at_most=self.epochs - 1)))
 
     def set_epoch(self, epoch: int) -> None:
         """Go to the start of ``epoch``, counted from 0. If a loaded state is of this epoch, go to its position instead.
 
         Raises:
-            ArgumentError: an epoch beyond the length of the training.
+            ArgumentError: not an int, or an epoch beyond the length of the training.
         """
-        _check_index("epoch", epoch, self.epochs)
+        epoch = parse_int("epoch", epoch, at_least=0, at_most=self.epochs - 1)
         if epoch != self.epoch:
             self.epoch, self._batches_done = epoch, 0
+        self._epoch_is_over = False
 
     def state_dict(self, *, batches_done: int = 0) -> dict[str, Any]:
         """The epoch, how many of its batches are done, and all arguments that the batches depend on, as plain values.
@@ -126,21 +136,30 @@ class MultiResolutionBatchSampler(Sampler[list[Index]]):
         Raises:
             ArgumentError: more batches than the epoch has.
         """
-        _check_index("batches_done", batches_done, self.num_batches(self.epoch) + 1)
-        return {"epoch": self.epoch, "batches_done": batches_done, **self._arguments()}
+        done = parse_int("batches_done", batches_done, at_least=0, at_most=self.num_batches(self.epoch))
+        return {"epoch": self.epoch, "batches_done": done, **self._arguments()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go to the position of the state: the next iteration has the remaining batches of that epoch.
 
         Raises:
-            CheckpointError: the state is of a sampler with other batches; the message names what differs.
+            CheckpointError: not a state, or that of a sampler with other batches; the message names what differs.
         """
-        expected = self._arguments()
-        differing = [name for name, value in expected.items() if state.get(name) != value]
-        if differing:
-            found = "; ".join(f"{name}={state.get(name)!r}, expected {expected[name]!r}" for name in differing)
-            raise CheckpointError(f"MultiResolutionBatchSampler: the state has {found}")
-        self.epoch, self._batches_done = state["epoch"], state["batches_done"]
+        name, expected = type(self).__name__, self._arguments()
+        if not isinstance(state, Mapping):
+            raise CheckpointError(f"{name}: expected a dict, got {state!r}")
+        if missing := [key for key in ("epoch", "batches_done", *expected) if key not in state]:
+            raise CheckpointError(f"{name}: the state lacks {', '.join(missing)}")
+        if differing := [key for key, value in expected.items() if _differ(state[key], value)]:
+            found = "; ".join(f"{key}={state[key]!r}, expected {expected[key]!r}" for key in differing)
+            raise CheckpointError(f"{name}: the state has {found}")
+        try:
+            epoch = parse_int("epoch", state["epoch"], at_least=0, at_most=self.epochs - 1)
+            most = self.num_batches(epoch)
+            done = parse_int("batches_done", state["batches_done"], at_least=0, at_most=most)
+        except ArgumentError as error:
+            raise CheckpointError(f"{name}: {error}") from None
+        self.epoch, self._batches_done, self._epoch_is_over = epoch, done, False
 
     def _arguments(self) -> dict[str, Any]:
         """What the batches depend on."""
@@ -153,9 +172,10 @@ class MultiResolutionBatchSampler(Sampler[list[Index]]):
 
     def _sample_order(self) -> list[int]:
         """The samples of this rank, in this epoch's order."""
-        order = torch.arange(self.num_samples)
+        order = torch.arange(self.num_samples, device="cpu")
         if self.shuffle:
-            order = torch.randperm(self.num_samples, generator=torch.Generator().manual_seed(self.seed + self.epoch))
+            generator = torch.Generator("cpu").manual_seed(self.seed + self.epoch)
+            order = torch.randperm(self.num_samples, generator=generator, device="cpu")
         total = self._samples_per_rank() * self.num_replicas
         return order.repeat(math.ceil(total / self.num_samples))[self.rank : total : self.num_replicas].tolist()
 
@@ -177,12 +197,24 @@ class MultiResolutionBatchSampler(Sampler[list[Index]]):
         return max(1, self.batch_size * math.prod(self.schedule.largest) // math.prod(size))
 
 
+def _length(dataset: Sized) -> int:
+    try:
+        length = len(dataset)
+    except TypeError:
+        raise ArgumentError(f"dataset: expected something with a length, got {dataset!r}") from None
+    if length == 0:
+        raise ArgumentError("dataset: expected at least one sample, got none")
+    return length
+
+
+def _differ(found: Any, expected: Any) -> bool:
+    try:
+        return bool(found != expected)
+    except (RuntimeError, ValueError):  # tensors and arrays of several elements
+        return True
+
+
 def _rank_and_world_size() -> tuple[int, int]:
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()
     return 0, 1
-
-
-def _check_index(argument: str, value: int, length: int) -> None:
-    if not 0 <= value < length:
-        raise ArgumentError(f"{argument}: expected a number from 0 to {length - 1}, got {value}")

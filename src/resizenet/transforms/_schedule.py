@@ -10,8 +10,8 @@ from dataclasses import KW_ONLY, dataclass
 from itertools import accumulate, pairwise
 from typing import Any, Literal
 
-from .._checks import check_choice, check_positive, parse_number
-from .._errors import ArgumentError
+from .._checks import check_choice, check_positive, parse_int, parse_number
+from .._errors import ArgumentError, CheckpointError
 from .._sizes import Size, nearest_multiple, parse_size
 
 RULES = ("linear", "hold", "mix")
@@ -54,8 +54,10 @@ class ResolutionSchedule:
     def __post_init__(self) -> None:
         check_choice("rule", self.rule, RULES)
         check_positive("multiple", self.multiple)
-        self.sizes = tuple(parse_size(size) for size in self.sizes)
-        self.values = tuple(self.values)
+        check_seed(self.seed)
+        argument = "weights" if self.rule == "mix" else "progress"
+        self.sizes = tuple(parse_size(size) for size in _to_tuple("sizes", self.sizes))
+        self.values = tuple(parse_number(argument, value, at_least=0) for value in _to_tuple(argument, self.values))
         for size in self.sizes:
             if any(side % self.multiple for side in size):
                 expected = "expected a divisor of both sides of every size"
@@ -64,17 +66,8 @@ class ResolutionSchedule:
             got = f"got {len(self.values)} for {len(self.sizes)} sizes"
             raise ArgumentError(f"values: expected one for each size, {got}")
         if self.rule == "mix":
-            self._check_weights()
-        else:
-            self._check_rising()
-
-    def _check_weights(self) -> None:
-        if not all(0 <= weight < math.inf for weight in self.values) or not sum(self.values) > 0:
-            raise ArgumentError(f"weights: expected numbers of at least 0, one of them above 0, got {self.values}")
-
-    def _check_rising(self) -> None:
-        rising = all(before <= after <= 1 for before, after in pairwise(self.values))
-        if self.values[0] != 0 or not rising:
+            parse_number("sum of the weights", sum(self.values), above=0)
+        elif self.values[0] != 0 or any(not before <= after <= 1 for before, after in pairwise(self.values)):
             raise ArgumentError(f"progress: expected values that rise from 0 to at most 1, got {self.values}")
 
     @classmethod
@@ -117,6 +110,7 @@ class ResolutionSchedule:
     @classmethod  # keys are Any because to a type checker a dict[int, int] is no Mapping[float, Size]
     def stages(cls, sizes: Mapping[Any, Size]) -> ResolutionSchedule:
         """Use each size from its progress on, as in ``{0: 128, 0.4: 160, 0.8: 224}``."""
+        _check_mapping(sizes)
         return cls("hold", tuple(parse_size(size) for size in sizes.values()), tuple(sizes))
 
     @classmethod
@@ -144,6 +138,7 @@ class ResolutionSchedule:
                 ``{32: 0.3, 48: 0.2, 24: 0.3, 16: 0.2}``.
             seed: selects the sequence of draws.
         """
+        _check_mapping(sizes)
         return cls("mix", tuple(parse_size(size) for size in sizes), tuple(sizes.values()), seed=seed)
 
     def __call__(self, progress: float) -> tuple[int, int]:
@@ -177,6 +172,30 @@ class ResolutionSchedule:
         return {**vars(self), "sizes": [list(size) for size in self.sizes], "values": list(self.values)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over the arguments that ``state_dict`` returned."""
-        loaded = ResolutionSchedule(**state)
+        """Take over the arguments that ``state_dict`` returned.
+
+        Raises:
+            CheckpointError: a state that does not describe a schedule.
+        """
+        try:
+            loaded = ResolutionSchedule(**state)
+        except (TypeError, ArgumentError) as error:
+            raise CheckpointError(f"ResolutionSchedule: {error}") from None
         vars(self).update(vars(loaded))
+
+
+def check_seed(seed: object) -> None:
+    """Raise ArgumentError unless ``seed`` is an int that torch's generators take."""
+    parse_int("seed", seed, at_least=-(2**63), at_most=2**63 - 1)
+
+
+def _to_tuple(argument: str, values: Any) -> tuple[Any, ...]:
+    try:
+        return tuple(values)
+    except TypeError:
+        raise ArgumentError(f"{argument}: expected a list or a tuple, got {values!r}") from None
+
+
+def _check_mapping(sizes: object) -> None:
+    if not isinstance(sizes, Mapping):
+        raise ArgumentError(f"sizes: expected a dict, got {sizes!r}")
