@@ -15,7 +15,11 @@ from torchvision.transforms.v2 import functional as F
 SOURCE = (29, 37)
 NEWER = hasattr(tv_tensors, "KeyPoints")  # torchvision 0.23, which also has rotated boxes
 COORDINATES = (tv_tensors.BoundingBoxes, tv_tensors.KeyPoints) if NEWER else (tv_tensors.BoundingBoxes,)
-UNTOUCHED = ("number", "fraction", "text", "nothing", "path", "array", "labels", "object")
+UNTOUCHED = ("number", "fraction", "text", "nothing", "path", "array", "labels", "object", "unknown")
+
+
+class Unknown(tv_tensors.TVTensor):
+    """A type without kernels, which torchvision's transforms pass through."""
 
 
 def boxes(corners: Any, size: tuple[int, int] = SOURCE, box_format: str = "XYXY") -> tv_tensors.BoundingBoxes:
@@ -51,5 +55,15 @@ def big_sample() -> dict[str, Any]:
         for name in ("CXCYWHR", "XYWHR", "XYXYXYXY"):
             sample[name] = F.convert_bounding_box_format(upright, new_format=name)
         sample["keypoints"] = tv_tensors.KeyPoints([[3.0, 5], [30, 20]], canvas_size=SOURCE)
-    others = (7, 0.5, "cat", None, Path("cat.png"), np.zeros((29, 37, 3)), torch.tensor([3, 1]), object())
+    others = (
+        7,
+        0.5,
+        "cat",
+        None,
+        Path("cat.png"),
+        np.zeros((29, 37, 3)),
+        torch.tensor([3, 1]),
+        object(),
+        torch.tensor([3, 1]).as_subclass(Unknown),
+    )
     return {**sample, **dict(zip(UNTOUCHED, others, strict=True))}

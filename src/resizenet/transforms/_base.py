@@ -6,16 +6,22 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
-from torch import nn
+from PIL import Image
+from torch import Tensor, nn
+from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from .._checks import check_choice, is_sequence
-from .._errors import ArgumentError, ShapeError
+from .._errors import ArgumentError, DtypeError, ShapeError
 from .._sizes import Size, parse_size
 from ..functional import INTERPOLATIONS
 from ..functional._interpolation import Interpolation
-from ._resize_input import resize_input
+from ._resize_input import COORDINATES, resize_input
 
+_COORDINATE_DTYPES = (
+    *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
+    *(torch.int16, torch.int32, torch.int64),
+)
 Interpolations = Interpolation | Sequence[Interpolation]
 """One name, or the names to draw from."""
 
@@ -39,15 +45,35 @@ def draw_interpolation(interpolation: Interpolations) -> Interpolation:
     """Return the only name, or one drawn with equal probability."""
     if isinstance(interpolation, str):
         return interpolation
-    return interpolation[int(torch.randint(len(interpolation), ()))]
+    return interpolation[int(torch.randint(len(interpolation), (), device="cpu"))]
+
+
+def is_image(inpt: Any) -> bool:
+    """Whether the input is an image or a video, as a tensor or of PIL."""
+    plain = isinstance(inpt, Tensor) and not isinstance(inpt, tv_tensors.TVTensor)
+    return plain or isinstance(inpt, (Image.Image, tv_tensors.Image, tv_tensors.Video))
 
 
 def sample_size(name: str, flat_inputs: list[Any]) -> tuple[int, int]:
-    """Return the (height, width) of the inputs that have one; raise ShapeError if none has, or if they differ."""
+    """Return the (height, width) of the inputs that have one.
+
+    Raises:
+        ShapeError: none has one, they differ, there is no pixel, or an image has no channel dimension.
+        DtypeError: boxes or keypoints of a dtype that differences and enlarged coordinates overflow.
+    """
     try:
         height, width = v2.query_size(flat_inputs)
     except (TypeError, ValueError) as error:
         raise ShapeError(f"{name}: expected a sample with images, masks and boxes of one size: {error}") from None
+    if height < 1 or width < 1:
+        raise ShapeError(f"{name}: expected at least one pixel, got images of {height} x {width}")
+    for inpt in flat_inputs:
+        if is_image(inpt) and isinstance(inpt, Tensor) and inpt.ndim < 3:
+            expected = "expected images of at least three dimensions, (C, H, W)"
+            raise ShapeError(f"{name}: {expected}, got {tuple(inpt.shape)}")
+        if isinstance(inpt, COORDINATES) and inpt.dtype not in _COORDINATE_DTYPES:
+            expected = "expected coordinates in a floating point dtype, int16, int32 or int64"
+            raise DtypeError(f"{name}: {expected}, got {inpt.dtype}; convert them, for example with .long()")
     return height, width
 
 

@@ -65,7 +65,7 @@ class ResizeKeepRatio(ResizingTransform):
         self.ratio_probability = parse_number("ratio_probability", ratio_probability, at_least=0, at_most=1)
 
     def _output_size(self, height: int, width: int) -> tuple[int, int]:
-        zoom_chance, zoom_draw, stretch_chance, stretch_draw = torch.rand(4).tolist()
+        zoom_chance, zoom_draw, stretch_chance, stretch_draw = torch.rand(4, device="cpu").tolist()
         zoom = stretch = 1.0
         if zoom_chance < self.scale_probability:
             zoom = (self.scale[0] + zoom_draw * (self.scale[1] - self.scale[0])) ** -0.5

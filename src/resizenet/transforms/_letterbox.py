@@ -11,8 +11,8 @@ from .._checks import check_choice, check_positive
 from .._errors import ArgumentError, ShapeError
 from .._sizes import POSITIONS, Placement, Size, letterbox, parse_size
 from ._base import Interpolations, ResizingTransform, draw_interpolation, first_interpolation, sample_size
-from ._pad import Fill, Position, pad_input, parse_fill, parse_mask_fill
-from ._resize_input import resize_input
+from ._pad import Fill, Position, check_fill, pad_input, parse_fill, parse_mask_fill
+from ._resize_input import call_kernel, resize_input
 
 
 class Letterbox(ResizingTransform):
@@ -83,6 +83,7 @@ class Letterbox(ResizingTransform):
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         """The placement, from the size of the sample, and the interpolation, drawn if there are several."""
         placement = self.placement(*sample_size(self._get_name(), flat_inputs))
+        check_fill(self._get_name(), self.fill, flat_inputs)
         return {"placement": placement, "interpolation": draw_interpolation(self.interpolation)}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
@@ -128,7 +129,7 @@ class _InverseLetterbox(v2.Transform):
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         placement, interpolation = params["placement"], first_interpolation(self.letterbox.interpolation)
-        content = F.crop(inpt, placement.top, placement.left, *placement.content)
+        content = call_kernel(F.crop, inpt, placement.top, placement.left, *placement.content)
         return resize_input(content, self.source, interpolation, antialias=self.letterbox.antialias)
 
     def _get_name(self) -> str:

@@ -10,9 +10,10 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
 from .._checks import check_choice, is_sequence
-from .._errors import ArgumentError
+from .._errors import ArgumentError, ShapeError
 from .._sizes import POSITIONS, Placement, Size, parse_size, place, round_up_to_multiple
-from ._base import describe_arguments, sample_size
+from ._base import describe_arguments, is_image, sample_size
+from ._resize_input import call_kernel
 
 Fill = float | Sequence[float]
 Position = Literal["center", "top_left", "top_right", "bottom_left", "bottom_right"]
@@ -33,11 +34,19 @@ def parse_mask_fill(fill: object) -> int:
     return fill
 
 
+def check_fill(name: str, fill: Fill, flat_inputs: list[Any]) -> None:
+    """Raise ShapeError unless ``fill`` is one number, or one for each channel of every image."""
+    for inpt in flat_inputs:
+        if is_sequence(fill) and len(fill) > 1 and is_image(inpt) and F.get_num_channels(inpt) != len(fill):
+            channels = F.get_num_channels(inpt)
+            raise ShapeError(f"{name}: expected a fill for each of {channels} channels, got {fill}")
+
+
 def pad_input(inpt: Any, placement: Placement, fill: Fill, mask_fill: int) -> Any:
     """Pad one input of a sample to its canvas; return the input itself if the canvas is no larger."""
     if not any(placement.padding):
         return inpt
-    return F.pad(inpt, placement.padding, fill=mask_fill if isinstance(inpt, tv_tensors.Mask) else fill)
+    return call_kernel(F.pad, inpt, placement.padding, fill=mask_fill if isinstance(inpt, tv_tensors.Mask) else fill)
 
 
 class PaddingTransform(v2.Transform):
@@ -57,6 +66,7 @@ class PaddingTransform(v2.Transform):
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         """The placement on the canvas, computed from the size of the sample."""
         size = sample_size(self._get_name(), flat_inputs)
+        check_fill(self._get_name(), self.fill, flat_inputs)
         return {"placement": place(size, self._canvas_size(*size), self.position)}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:

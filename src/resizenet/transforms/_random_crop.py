@@ -1,15 +1,29 @@
-"""torchvision's random resized crop with this library's resize, so that masks stay aligned with their images."""
+"""torchvision's random crops, drawn on the CPU; the resized one with this library's resize."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torchvision.transforms import v2
-from torchvision.transforms.v2 import functional as F
 
 from .._sizes import Size, parse_size
 from ._base import Interpolations, describe_arguments, draw_interpolation, parse_interpolation, sample_size
-from ._resize_input import resize_input
+from ._pad import check_fill
+from ._resize_input import crop_and_resize_input
+
+
+class RandomCrop(v2.RandomCrop):
+    """``torchvision.transforms.v2.RandomCrop`` with the same draws, whatever the default device is."""
+
+    _v1_transform_cls = None  # torchscript would silently get torchvision's v1 transform instead
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """The crop, as torchvision draws it."""
+        sample_size(self._get_name(), flat_inputs)
+        check_fill(self._get_name(), self.fill["others"] if isinstance(self.fill, dict) else self.fill, flat_inputs)
+        with torch.device("cpu"):
+            return super().make_params(flat_inputs)  # type: ignore[no-any-return]  # v2 is untyped
 
 
 class RandomResizedCrop(v2.RandomResizedCrop):
@@ -20,18 +34,20 @@ class RandomResizedCrop(v2.RandomResizedCrop):
     def __init__(
         self, size: Size, *, scale: tuple[float, float], ratio: tuple[float, float], interpolation: Interpolations
     ) -> None:
-        super().__init__(parse_size(size), scale=scale, ratio=ratio)
+        with torch.device("cpu"):  # torchvision makes a tensor of the ratios
+            super().__init__(parse_size(size), scale=scale, ratio=ratio)
         self.interpolation = parse_interpolation(interpolation)
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         """The crop, as torchvision draws it, then the interpolation."""
         sample_size(self._get_name(), flat_inputs)
-        return {**super().make_params(flat_inputs), "interpolation": draw_interpolation(self.interpolation)}
+        with torch.device("cpu"):
+            return {**super().make_params(flat_inputs), "interpolation": draw_interpolation(self.interpolation)}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """One input of the sample, cropped and resized."""
-        crop = F.crop(inpt, params["top"], params["left"], params["height"], params["width"])
-        return resize_input(crop, tuple(self.size), params["interpolation"])
+        box = [params[name] for name in ("top", "left", "height", "width")]
+        return crop_and_resize_input(inpt, box, tuple(self.size), params["interpolation"])
 
     def extra_repr(self) -> str:
         """The arguments."""

@@ -1,14 +1,22 @@
-"""Resizing one input of a sample, of any kind, with workarounds for faults of torchvision's kernels."""
+"""Resizing and cropping one input of a sample, of any kind, with workarounds for faults of torchvision's kernels.
+
+A user's own types go through torchvision's dispatch: registered kernels are called, other inputs are not changed.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as F
+from torchvision.transforms.v2.functional._utils import _get_kernel  # there is no public way to find a kernel
 
 from ..functional import resize
 from ..functional._interpolation import Interpolation
@@ -17,6 +25,45 @@ from ._uint8_upscale import resize_batch
 COORDINATES = tuple(
     getattr(tv_tensors, name) for name in ("BoundingBoxes", "KeyPoints") if hasattr(tv_tensors, name)
 )  # KeyPoints came with torchvision 0.23
+_BUILT_IN_TYPES = (Tensor, Image.Image, tv_tensors.Image, tv_tensors.Video, tv_tensors.Mask, *COORDINATES)
+_FLOAT_FOR = {  # the dtype in which an integer image is resized
+    **dict.fromkeys((torch.bool, torch.int8, torch.int16, torch.uint16), torch.float32),
+    **dict.fromkeys((torch.int32, torch.uint32, torch.int64, torch.uint64), torch.float64),
+}
+
+
+@cache
+def _built_in_kernels(functional: Callable[..., Any]) -> set[Callable[..., Any]]:
+    return {_get_kernel(functional, kind) for kind in _BUILT_IN_TYPES}
+
+
+def has_kernel(functional: Callable[..., Any], kind: type) -> bool:
+    """Whether torchvision or the user has registered a kernel of ``functional`` for the type."""
+    try:
+        _get_kernel(functional, kind)
+    except TypeError:
+        return False
+    return True
+
+
+def call_kernel(functional: Callable[..., Any], inpt: Any, *args: Any, **kwargs: Any) -> Any:
+    """Call the registered kernel for the type of ``inpt``, as v2's own transforms do; without one return ``inpt``."""
+    return _get_kernel(functional, type(inpt), allow_passthrough=True)(inpt, *args, **kwargs)
+
+
+def _is_of_user(functional: Callable[..., Any], inpt: Any) -> bool:
+    """Whether the kernel for the type of ``inpt`` is not one of torchvision's."""
+    return _get_kernel(functional, type(inpt), allow_passthrough=True) not in _built_in_kernels(functional)
+
+
+def crop_and_resize_input(
+    inpt: Any, box: Sequence[int], size: tuple[int, int], interpolation: Interpolation, *, antialias: bool = True
+) -> Any:
+    """Cut ``box``, (top, left, height, width), out of one input and resize it with ``resize_input``."""
+    if _is_of_user(F.resized_crop, inpt):
+        options = {"interpolation": InterpolationMode(interpolation), "antialias": antialias}
+        return call_kernel(F.resized_crop, inpt, *box, size=list(size), **options)
+    return resize_input(F.crop(inpt, *box), size, interpolation, antialias=antialias)
 
 
 def resize_input(inpt: Any, size: tuple[int, int], interpolation: Interpolation, *, antialias: bool = True) -> Any:
@@ -30,6 +77,9 @@ def resize_input(inpt: Any, size: tuple[int, int], interpolation: Interpolation,
       a box apart from its corners. A keypoint that indexes a pixel still indexes one: the last row maps to a row inside
       the result.
     """
+    options = {"interpolation": InterpolationMode(interpolation), "antialias": antialias}
+    if _is_of_user(F.resize, inpt):
+        return call_kernel(F.resize, inpt, list(size), max_size=None, **options)
     if tuple(F.get_size(inpt)) == size:
         return inpt
     if isinstance(inpt, tv_tensors.Mask):
@@ -38,7 +88,7 @@ def resize_input(inpt: Any, size: tuple[int, int], interpolation: Interpolation,
         return _resize_integer_coordinates(inpt, size)
     if isinstance(inpt, Tensor) and not isinstance(inpt, COORDINATES):
         return _resize_image(inpt, size, interpolation, antialias=antialias)
-    return F.resize(inpt, list(size), interpolation=InterpolationMode(interpolation), antialias=antialias)
+    return F.resize(inpt, list(size), **options)
 
 
 def _resize_integer_coordinates(coordinates: tv_tensors.TVTensor, size: tuple[int, int]) -> tv_tensors.TVTensor:
@@ -58,21 +108,22 @@ def _resize_integer_coordinates(coordinates: tv_tensors.TVTensor, size: tuple[in
 
 
 def _resize_image(image: Tensor, size: tuple[int, int], interpolation: Interpolation, *, antialias: bool) -> Tensor:
-    batch = image.as_subclass(Tensor).reshape(-1, *image.shape[-3:])
-    if batch.is_floating_point() or batch.dtype == torch.uint8:
-        out = resize_batch(batch, size, interpolation, antialias=antialias)
+    image_or_video = image.as_subclass(Tensor)
+    batch = image_or_video.flatten(0, -4) if image.ndim > 3 else image_or_video[None]
+    if batch.dtype in _FLOAT_FOR:
+        exact = batch.to(_FLOAT_FOR[batch.dtype])
+        out = _round_to_dtype(resize(exact, size, interpolation=interpolation, antialias=antialias), batch.dtype)
     else:
-        exact = torch.float32 if batch.dtype.itemsize <= 2 else torch.float64
-        resized = resize(batch.to(exact), size, interpolation=interpolation, antialias=antialias)
-        out = _round_to_dtype(resized, batch.dtype)
+        out = resize_batch(batch, size, interpolation, antialias=antialias)
     out = out.reshape(*image.shape[:-2], *size)
     return tv_tensors.wrap(out, like=image) if isinstance(image, tv_tensors.TVTensor) else out
 
 
 def _round_to_dtype(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """Round, and clamp to the range of an integer dtype or bool."""
+    """Round, and clamp to the range of an integer dtype or bool; float64 holds 64-bit integers to 53 bits."""
     low, high = (0, 1) if dtype == torch.bool else (torch.iinfo(dtype).min, torch.iinfo(dtype).max)
-    return x.round().clamp(low, high).to(dtype)
+    largest = float(high) if float(high) <= high else math.nextafter(float(high), 0)  # 2**63 would wrap around
+    return x.round().clamp(low, largest).to(dtype)
 
 
 def _resize_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:

@@ -12,13 +12,13 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as F
 
-from ..._checks import parse_number, parse_range
+from ..._checks import check_non_negative, check_positive, parse_number, parse_range
 from ..._errors import ShapeError
 from ..._sizes import Size, parse_size
 from ...functional import crop_resize
 from ...functional._interpolation import Interpolation
 from .._base import Interpolations, describe_arguments, parse_interpolation, sample_size
-from .._resize_input import resize_input
+from .._resize_input import call_kernel, crop_and_resize_input, has_kernel
 
 _ATTEMPTS = 10  # of torchvision, before it takes the center crop
 _IMAGES = (tv_tensors.Image, tv_tensors.Video)
@@ -135,8 +135,13 @@ class BatchRandomResizedCrop(nn.Module):
             Boxes (top, left, height, width) of shape (batch, 4), int64; flips of shape (batch,), bool; a name. The
             tensors are on the generator's device.
         """
+        check_non_negative("batch", batch)
+        check_positive("height", height)
+        check_positive("width", width)
         # Compiled code takes no generator argument, not even None.
-        source: dict[str, Any] = {} if generator is None else {"generator": generator, "device": generator.device}
+        source: dict[str, Any] = {"device": "cpu"}
+        if generator is not None:
+            source = {"generator": generator, "device": generator.device}
         draws = torch.rand(batch, 2 * _ATTEMPTS + 3, dtype=torch.float64, **source)
         boxes = _draw_boxes(draws[:, :-1], height, width, scale=self.scale, ratio=self.ratio)
         flip = draws[:, -1] < self.flip_probability
@@ -157,8 +162,9 @@ class BatchRandomResizedCrop(nn.Module):
         """
         target = self.size if size is None else parse_size(size)
         if isinstance(batch, Tensor) and not isinstance(batch, tv_tensors.TVTensor):
-            if batch.ndim != 4:
-                raise ShapeError(f"BatchRandomResizedCrop: expected (B, C, H, W), got {tuple(batch.shape)}")
+            if batch.ndim != 4 or 0 in batch.shape[1:]:
+                expected = "expected (B, C, H, W) with at least one channel and one pixel"
+                raise ShapeError(f"BatchRandomResizedCrop: {expected}, got {tuple(batch.shape)}")
             drawn = self.draw(len(batch), *batch.shape[-2:], generator=generator)
             return self._crop_images(batch, target, *drawn)
         leaves, spec = tree_flatten(batch)
@@ -209,7 +215,8 @@ def _group_by_kind(leaves: list[Any]) -> dict[type, list[int]]:
     plain: list[int] = []
     for index, leaf in enumerate(leaves):
         if isinstance(leaf, tv_tensors.TVTensor):
-            kinds.setdefault(type(leaf), []).append(index)
+            if has_kernel(F.resized_crop, type(leaf)):
+                kinds.setdefault(type(leaf), []).append(index)
         elif isinstance(leaf, Tensor) and leaf.ndim >= 4:
             plain.append(index)
     if plain and not any(issubclass(kind, _IMAGES) for kind in kinds):
@@ -243,8 +250,10 @@ def _crop_others(inputs: list[Any], size: tuple[int, int], boxes: Tensor, flip: 
         raise ShapeError(f"BatchRandomResizedCrop: {expected}, got {len(inputs)} of shape {tuple(first.shape)}")
     results = []
     for sample, box, flipped in zip(samples, boxes.tolist(), flip.tolist(), strict=True):
-        result = resize_input(F.crop(sample, *box), size, "bilinear")  # masks and coordinates do not use the name
-        results.append(F.horizontal_flip(result) if flipped else result)
+        result = crop_and_resize_input(sample, box, size, "bilinear")  # masks and coordinates do not use the name
+        results.append(call_kernel(F.horizontal_flip, result) if flipped else result)
     if is_batch:
-        return [tv_tensors.wrap(torch.stack([result.as_subclass(Tensor) for result in results]), like=first)]
+        masks = [result.as_subclass(Tensor) for result in results]
+        stacked = torch.stack(masks) if masks else first.as_subclass(Tensor).new_empty((*first.shape[:-2], *size))
+        return [tv_tensors.wrap(stacked, like=first)]
     return results

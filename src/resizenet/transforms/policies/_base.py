@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -149,13 +150,15 @@ class ResizePolicy:
 
         Raises:
             UnknownNameError: there is no policy of that name.
-            ArgumentError: an argument that the policy does not have.
+            ArgumentError: not a dict, or an argument that the policy does not have.
 
         Example:
             >>> ResizePolicy.from_dict({"policy": "UpscalePolicy", "size": 128})
             UpscalePolicy(size=(128, 128), interpolation='bilinear')
         """
         policies = {policy.__name__: policy for policy in _all_subclasses(ResizePolicy)}
+        if not isinstance(values, Mapping):
+            raise ArgumentError(f"values: expected a dict, got {values!r}")
         arguments = dict(values)
         name = arguments.pop("policy", None)
         check_choice("policy", name, policies)
@@ -198,8 +201,10 @@ def _one_line(transform: v2.Transform) -> str:
 def _small_boxes(height: int, width: int) -> tv_tensors.BoundingBoxes:
     """At least a hundred boxes of one size along the diagonal: a crop cuts off most, but some remain whole."""
     count = 100 * math.ceil(max(height, width) / min(height, width))
-    edges = torch.linspace(0, 1, count + 1, dtype=torch.float64)[:, None] * torch.tensor([width, height])
-    return tv_tensors.BoundingBoxes(torch.cat([edges[:-1], edges[1:]], 1), format="XYXY", canvas_size=(height, width))
+    shares = torch.linspace(0, 1, count + 1, dtype=torch.float64, device="cpu")
+    edges = torch.stack([shares * width, shares * height], 1)
+    corners = torch.cat([edges[:-1], edges[1:]], 1)
+    return tv_tensors.BoundingBoxes(corners, format="XYXY", canvas_size=(height, width), device="cpu")
 
 
 def _whole_box_side(boxes: tv_tensors.BoundingBoxes) -> float:

@@ -14,7 +14,7 @@ from ..._sizes import Size, nearest_multiple, parse_size, round_half_up
 from .._base import Interpolations, parse_interpolation
 from .._keep_ratio import ResizeKeepRatio
 from .._pad import Fill, parse_fill, parse_mask_fill
-from .._random_crop import RandomResizedCrop
+from .._random_crop import RandomCrop, RandomResizedCrop
 from ._base import ResizePolicy, cover_and_crop, format_size, set_fields, side_ratio
 
 
@@ -227,7 +227,7 @@ class KeepRatioPolicy(ResizePolicy):
     def train(self) -> v2.Transform:
         """Resize to cover, zoomed and stretched, then a random crop, filled where the image is too small."""
         fill = {tv_tensors.Mask: self.mask_fill, "others": self.fill}
-        return v2.Compose([self._resize(), v2.RandomCrop(self.train_size, pad_if_needed=True, fill=fill)])
+        return v2.Compose([self._resize(), RandomCrop(self.train_size, pad_if_needed=True, fill=fill)])
 
     def _resize(self) -> ResizeKeepRatio:
         return ResizeKeepRatio(

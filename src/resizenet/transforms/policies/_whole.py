@@ -7,13 +7,33 @@ from typing import Any
 
 from torchvision.transforms import v2
 
-from ..._errors import ArgumentError
+from ..._checks import check_non_negative
+from ..._errors import ArgumentError, ShapeError
 from ..._sizes import Size, parse_size, round_half_up
-from .._base import Interpolations, first_interpolation, parse_interpolation
+from .._base import Interpolations, first_interpolation, parse_interpolation, sample_size
 from .._letterbox import Letterbox
 from .._pad import Fill, Position, parse_fill
+from .._random_crop import RandomCrop
 from .._resize import ResizeToCover, Stretch
 from ._base import ResizePolicy, cover_and_crop, format_size, set_fields, side_ratio
+
+
+class _CheckSize(v2.Transform):
+    """Returns samples of ``size`` and refuses others."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.size = size
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        size = sample_size("NativePolicy", flat_inputs)
+        if size != self.size:
+            hint = "take with_size for images of that size, or a policy that resizes, such as UpscalePolicy"
+            raise ShapeError(f"NativePolicy: expected images of {self.size}, got {size}; {hint}")
+        return {}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        return inpt
 
 
 @dataclass(frozen=True)
@@ -26,6 +46,9 @@ class NativePolicy(ResizePolicy):
         size: (height, width) of the images in pixels, or one int for a square.
         padding: padding on each side in pixels; 0 for none.
 
+    Raises:
+        ShapeError: on images of another size.
+
     Example:
         >>> import torch
         >>> policy = NativePolicy(32)
@@ -37,17 +60,16 @@ class NativePolicy(ResizePolicy):
     padding: int = 4
 
     def __post_init__(self) -> None:
-        if not isinstance(self.padding, int) or self.padding < 0:
-            raise ArgumentError(f"padding: expected a non-negative int, got {self.padding!r}")
+        check_non_negative("padding", self.padding)
         set_fields(self, size=parse_size(self.size))
 
     def train(self) -> v2.Transform:
         """Pad, then a random crop of ``size``."""
-        return v2.RandomCrop(self.train_size, padding=self.padding)
+        return v2.Compose([_CheckSize(self.train_size), RandomCrop(self.train_size, padding=self.padding)])
 
     def eval(self) -> v2.Transform:
-        """The identity, for images of any size."""
-        return v2.Identity()
+        """The identity."""
+        return _CheckSize(self.eval_size)
 
     def _summary(self) -> tuple[str, str]:
         return f"padded by {self.padding} with black, random crop" if self.padding else "as it is", "as it is"
@@ -81,7 +103,7 @@ class UpscalePolicy(ResizePolicy):
 
     def train(self) -> v2.Transform:
         """Resize to cover, then a random crop."""
-        return v2.Compose([ResizeToCover(self.size, interpolation=self.interpolation), v2.RandomCrop(self.train_size)])
+        return v2.Compose([ResizeToCover(self.size, interpolation=self.interpolation), RandomCrop(self.train_size)])
 
     def eval(self) -> v2.Transform:
         """Resize to cover, then the center crop."""
@@ -226,7 +248,7 @@ class BiTHyperRulePolicy(ResizePolicy):
 
     def train(self) -> v2.Transform:
         """Stretch to ``resize_size``, then a random crop."""
-        return v2.Compose([Stretch(self.resize_size, interpolation=self.interpolation), v2.RandomCrop(self.train_size)])
+        return v2.Compose([Stretch(self.resize_size, interpolation=self.interpolation), RandomCrop(self.train_size)])
 
     def eval(self) -> v2.Transform:
         """Stretch to ``size``."""
