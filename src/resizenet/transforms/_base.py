@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 from torchvision import tv_tensors
 from torchvision.transforms import v2
@@ -49,9 +48,8 @@ def draw_interpolation(interpolation: Interpolations) -> Interpolation:
 
 
 def is_image(inpt: Any) -> bool:
-    """Whether the input is an image or a video, as a tensor or of PIL."""
-    plain = isinstance(inpt, Tensor) and not isinstance(inpt, tv_tensors.TVTensor)
-    return plain or isinstance(inpt, (Image.Image, tv_tensors.Image, tv_tensors.Video))
+    """Whether an input that v2 transforms is an image or a video: plain tensors and images of PIL are."""
+    return not isinstance(inpt, tv_tensors.TVTensor) or isinstance(inpt, (tv_tensors.Image, tv_tensors.Video))
 
 
 def sample_size(name: str, flat_inputs: list[Any]) -> tuple[int, int]:

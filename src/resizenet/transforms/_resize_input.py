@@ -11,7 +11,6 @@ from functools import cache
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode
@@ -25,7 +24,7 @@ from ._uint8_upscale import resize_batch
 COORDINATES = tuple(
     getattr(tv_tensors, name) for name in ("BoundingBoxes", "KeyPoints") if hasattr(tv_tensors, name)
 )  # KeyPoints came with torchvision 0.23
-_BUILT_IN_TYPES = (Tensor, Image.Image, tv_tensors.Image, tv_tensors.Video, tv_tensors.Mask, *COORDINATES)
+_BUILT_IN_TYPES = (tv_tensors.Image, tv_tensors.Video, tv_tensors.Mask, *COORDINATES)
 _FLOAT_FOR = {  # the dtype in which an integer image is resized
     **dict.fromkeys((torch.bool, torch.int8, torch.int16, torch.uint16), torch.float32),
     **dict.fromkeys((torch.int32, torch.uint32, torch.int64, torch.uint64), torch.float64),
@@ -53,7 +52,8 @@ def call_kernel(functional: Callable[..., Any], inpt: Any, *args: Any, **kwargs:
 
 def _is_of_user(functional: Callable[..., Any], inpt: Any) -> bool:
     """Whether the kernel for the type of ``inpt`` is not one of torchvision's."""
-    return _get_kernel(functional, type(inpt), allow_passthrough=True) not in _built_in_kernels(functional)
+    kernel = _get_kernel(functional, type(inpt), allow_passthrough=True)
+    return isinstance(inpt, tv_tensors.TVTensor) and kernel not in _built_in_kernels(functional)
 
 
 def crop_and_resize_input(
