@@ -139,7 +139,7 @@ def candidates_of(crops: Crops) -> list[Candidate]:
         found += [peer("kornia on the batch, slices", lambda: kornia_slices(crops)), warp]
     found.append(Candidate("crop_resize", lambda: ours(crops, kernels="never"), mode=mode))
     if crops.images.is_cuda:
-        found.append(Candidate("crop_resize, kernels", lambda: ours(crops, kernels="always"), mode=mode))
+        found.append(Candidate("crop_resize, kernels", lambda: ours(crops, kernels="auto"), mode=mode))
     return found
 
 

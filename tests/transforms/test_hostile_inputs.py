@@ -154,3 +154,10 @@ def test_the_sampler_does_not_depend_on_the_default_device(shuffle: bool) -> Non
     sampler.set_epoch(0)
     with torch.device("meta"):
         assert list(sampler) == expected
+
+
+@pytest.mark.parametrize("transform", [T.Stretch((5, 3)), T.ResizeToCover((5, 3)), T.BatchResize((5, 3))])
+def test_a_uint8_column_of_any_stride_gives_what_its_copy_gives(transform: nn.Module) -> None:
+    column = torch.randint(256, (2, 3, 1, 19), dtype=torch.uint8).transpose(2, 3)  # torch reads beyond such a view
+    copied = column.clone(memory_format=torch.contiguous_format)
+    assert torch.equal(transform(column), transform(copied))
