@@ -113,7 +113,7 @@ def kornia_warp(crops: Crops) -> Tensor:
     return _finish(crops, crop_and_resize(images, corners, crops.size, align_corners=True))
 
 
-def ours(crops: Crops, *, kernels: Literal["never", "always"]) -> Tensor:
+def ours(crops: Crops, *, kernels: Literal["never", "auto"]) -> Tensor:
     """Do all of it in one call."""
     moments = {"mean": MEAN, "std": STD, "dtype": crops.dtype}
     options = {"flip": crops.flip, "antialias": crops.antialias, "kernels": kernels}

@@ -177,7 +177,7 @@ def test_the_kernel_of_crops_has_a_row_on_cuda(monkeypatch: pytest.MonkeyPatch) 
     ours = _crops.candidates_of(_crops.Crops(on_cuda, boxes, flip, 7, torch.float16, True))[3:]
     assert [found.who for found in ours] == ["crop_resize", "crop_resize, kernels"]
     assert [found.call() for found in ours] == [None, None]
-    assert asked == ["never", "always"]
+    assert asked == ["never", "auto"]
 
 
 def test_crops_are_read_once_and_written_once() -> None:
