@@ -20,7 +20,7 @@ from resizenet.transforms import NativePolicy, ResolutionSchedule
 from ._data import ImageData
 from ._experiment import Arm, Experiment
 from ._muon import Muon
-from ._train import Recipe, Training, as_input, autocast
+from ._train import Recipe, Training, accuracy, as_input, autocast
 
 
 @dataclass(frozen=True)
@@ -104,13 +104,13 @@ class FastTraining(Training):
         order = torch.randperm(count, generator=self.generator)
         height, width = self.data.x_train.shape[2:]
         for step, index in enumerate(order[: self.steps * self.recipe.batch_size].view(self.steps, -1)):
-            size = self.sizes((epoch + step / self.steps) / self.recipe.epochs)
+            self.size = self.sizes((epoch + step / self.steps) / self.recipe.epochs)
             corners = torch.randint(0, 2 * padding + 1, (len(index), 2), generator=self.generator)
             boxes = torch.cat([corners, torch.tensor([height, width]).expand(len(index), 2)], 1)
             images = crop_resize(
                 self.padded[index.to(device)],
                 boxes.to(device),
-                size,
+                self.size,
                 flip=mirrored[index].to(device),
                 mean=self.data.mean,
                 std=self.data.std,
@@ -118,6 +118,10 @@ class FastTraining(Training):
                 kernels="never",
             )
             yield as_input(images, None), self.data.y_train[index.to(device)]
+
+    def evaluate(self) -> dict[str, float]:
+        """Return the test accuracy in %, at the size of the epoch's last batch, and that size in pixels."""
+        return {"accuracy": accuracy(self.model, self.data, upscale=self.size), "size": self.size[0]}
 
 
 @torch.no_grad()

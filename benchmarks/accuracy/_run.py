@@ -158,9 +158,8 @@ class Run:
         return model
 
     def _keep_weights(self, model: nn.Module) -> None:
-        """Save the weights for the arms that continue from this one."""
-        if any(arm.start == self.name for arm in self.session.experiment.arms.values()):
-            torch.save(model.state_dict(), self._weights_file(self.name))
+        """Save the weights, for arms that continue from this one and for ``export``."""
+        torch.save(model.state_dict(), self._weights_file(self.name))
 
     def _weights_file(self, arm: str) -> Path:
         return self.session.checkpoints / f"{file_stem(arm, self.seed)}.weights"

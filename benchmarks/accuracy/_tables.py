@@ -82,7 +82,9 @@ def record_table(experiment: Experiment, arms: Arms) -> Table:
 
     def row(name: str, records: list[Record]) -> dict[str, str]:
         gain = "" if records is reference or not reference else _gain(records, reference)
-        seconds = [sum(epoch["seconds"] for epoch in record["curve"]) for record in records]
+        seconds, cpu_seconds = (
+            [sum(epoch[key] for epoch in record["curve"]) for record in records] for key in ("seconds", "cpu_seconds")
+        )
         flops = training_flops(FastRecipe(**records[0]["recipe"]), _images_per_epoch(records[0]))
         return {
             "recipe": name,
@@ -90,6 +92,7 @@ def record_table(experiment: Experiment, arms: Arms) -> Table:
             "logits of mirrored copies added (%)": mean_text(measured(records, "accuracy_with_flips")),
             f"against {experiment.reference}": gain,
             "training (s)": f"{statistics.mean(seconds):.0f} (fastest {min(seconds):.0f})",
+            "CPU seconds": f"{statistics.mean(cpu_seconds):.0f} (least {min(cpu_seconds):.0f})",
             "PFLOP": f"{flops / 1e15:.2f}",
         }
 

@@ -68,7 +68,7 @@ class Training:
     """A model, its optimizer and its schedule on their way through a recipe.
 
     The accelerator saves and loads the whole state. A recipe that needs more overrides ``make_optimizer``,
-    ``make_schedule``, ``batches`` or ``loss``, and registers further state with the accelerator.
+    ``make_schedule``, ``batches``, ``loss`` or ``evaluate``, and registers further state with the accelerator.
 
     Attributes:
         curve: what was measured after each epoch.
@@ -116,8 +116,12 @@ class Training:
         return F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
 
     def epoch(self, advance: Callable[[], object]) -> dict[str, float]:
-        """Train for an epoch. Return the mean loss, the test accuracy in % and the seconds of training."""
-        start, total = time.perf_counter(), torch.zeros((), device=self.accelerator.device)
+        """Train for an epoch and evaluate. Return the mean loss, the seconds of training and what was evaluated.
+
+        ``cpu_seconds`` are those of all threads together; other work on the machine changes them less than the time.
+        """
+        start, cpu_start = time.perf_counter(), time.process_time()
+        total = torch.zeros((), device=self.accelerator.device)
         self.model.train()
         for images, labels in self.batches():
             loss = self.loss(images, labels)
@@ -128,10 +132,13 @@ class Training:
             total += loss.detach()
             advance()
         mean_loss = float(total) / self.steps  # waits for the device
-        seconds = time.perf_counter() - start
+        spent = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu_start}
         self.model.eval()
-        right = accuracy(self.model, self.data, upscale=self.recipe.upscale)
-        return {"loss": mean_loss, "accuracy": right, "seconds": seconds}
+        return {"loss": mean_loss, **self.evaluate(), **spent}
+
+    def evaluate(self) -> dict[str, float]:
+        """Return the test accuracy in %."""
+        return {"accuracy": accuracy(self.model, self.data, upscale=self.recipe.upscale)}
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the accelerator does not know: the generator and what was measured."""

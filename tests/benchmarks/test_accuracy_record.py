@@ -141,6 +141,15 @@ def test_an_epoch_trains_everything_but_the_whitening(train: Callable[..., FastT
     assert all(".norm" in name and name.endswith("weight") for name in kept - {"stem.conv.weight", "stem.conv.bias"})
 
 
+def test_an_epoch_is_evaluated_at_its_last_size(train: Callable[..., FastTraining]) -> None:
+    training = train(sizes=((0, 16), (0.4, 20), (0.5, 32)))
+    seen: list[int] = []
+    for epoch in range(3):
+        with training.model.register_forward_pre_hook(lambda model, images: seen.append(images[0].shape[-1])):
+            training.curve.append(training.epoch(lambda: None))
+        assert training.curve[-1]["size"] == seen[-1] == (16, 20, 32)[epoch]
+
+
 def test_the_stem_is_trained_without_whitening(train: Callable[..., FastTraining]) -> None:
     training = train(whitening=False)
     weight = training.model.stem.conv.weight
@@ -201,4 +210,4 @@ def test_the_table_has_both_accuracies_seconds_and_operations(tmp_path: Any, wri
     table = _docs.tables_of("record", "full", tmp_path)
     assert "94.5 ± 6.4 (94.0, 95.0)" in table
     assert "95.5 ± 6.4 (95.0, 96.0)" in table
-    assert "2 (fastest 2)" in table
+    assert "| 2 (fastest 2) | 3 (least 3) |" in table

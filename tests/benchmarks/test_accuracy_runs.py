@@ -124,6 +124,7 @@ def test_a_run_leaves_one_record_per_arm_and_seed_and_no_checkpoint(run: Run, tm
     assert record["macs"] == record["params"] - 10 == 480
     assert record["accuracy"] == record["curve"][-1]["accuracy"]
     assert [epoch["epoch"] for epoch in record["curve"]] == [1, 2]
+    assert all(epoch["cpu_seconds"] > 0 for epoch in record["curve"])
     assert record["finish"] == {"images": 30}
     assert (record["recipe"]["batch_size"], record["recipe"]["epochs"]) == (16, 2)
     assert record["command"].endswith("run tiny --precision float32 --device cpu --seeds 2 --epochs 2")

@@ -123,17 +123,18 @@ def write_every_experiment(results: Path, write_run: WriteRun, *, diverged: bool
     ways = [way + mode for way in ("keep", "fold", "pinv", "area", "center") for mode in ("", ", bn", ", bn+head")]
     finish = {f"accuracy_at_{size}": 50.0 for size in SIZES} | dict.fromkeys(ways, 55.0)
     finish |= {"upscaled": 60.0, "accuracy_with_flips": 60.5}
+    spent = {"seconds": 1.0, "cpu_seconds": 1.5}
     watched = {f"accuracy_{part}_batch_statistics": 50.0 for part in ("resizer", "all")} | {"residual_over_plain": 0.5}
     for name, group in EXPERIMENTS.items():
         arms = list(group["full"].arms)[:2]
         for arm, seed in [(arm, seed) for arm in arms for seed in range(2)]:
             curve = [
-                {"epoch": epoch, "loss": 1.0, "accuracy": 40.0 + epoch + seed, "seconds": 1.0, **watched}
+                {"epoch": epoch, "loss": 1.0, "accuracy": 40.0 + epoch + seed, **spent, **watched}
                 for epoch in (1, 2)
             ]
             values = {"accuracy": 42.0 + seed, "finish": finish, "curve": curve}
             if diverged and (arm, seed) == (arms[0], 0):
-                curve[1] = dict.fromkeys(curve[1]) | {"epoch": 2, "seconds": 1.0}
+                curve[1] = dict.fromkeys(curve[1]) | {"epoch": 2, **spent}
                 values |= {"accuracy": None, "finish": dict.fromkeys(finish)}
             write_run(results, name, arm, seed, **values)
 
