@@ -39,18 +39,18 @@ class FastRecipe(Recipe):
         sizes: pairs of the share of training after which a size is used, and the size in pixels.
     """
 
-    lr: float = 0.16
-    bias_lr: float = 53.0
-    head_lr: float = 670.0
+    lr: float = 0.12
+    bias_lr: float = 26.5
+    head_lr: float = 335.0
     momentum: float = 0.6
-    weight_decay: float = 2e-3
-    batch_size: int = 1000
+    weight_decay: float = 1e-3
+    batch_size: int = 500
     label_smoothing: float = 0.2
     policy: dict[str, Any] = field(default_factory=NativePolicy(32, padding=2).to_dict)
     whitening: bool = True
     whitening_epochs: int = 3
     alternating_flips: bool = True
-    sizes: tuple[tuple[float, int], ...] = ((0, 16), (1 / 3, 24), (2 / 3, 32))
+    sizes: tuple[tuple[float, int], ...] = ((0, 16), (4 / 15, 24), (9 / 15, 32))
 
 
 class FastTraining(Training):
@@ -188,7 +188,8 @@ _AIRNET = Experiment(
     training=FastTraining,
 )
 _CANDIDATES: dict[str, dict[str, Any]] = {
-    "sizes 16, 24, 32": {},
+    "4, 5 and 6 epochs at 16, 24 and 32 px": {},
+    "5 epochs each at 16, 24 and 32 px": {"sizes": ((0, 16), (5 / 15, 24), (10 / 15, 32))},
 }
 RECORD = {
     "full": _AIRNET,
@@ -196,6 +197,6 @@ RECORD = {
         _AIRNET,
         arms={name: Arm(airnet, recipe, prepare=held_out) for name, recipe in _CANDIDATES.items()},
         seeds=1,
-        reference="sizes 16, 24, 32",
+        reference="4, 5 and 6 epochs at 16, 24 and 32 px",
     ),
 }

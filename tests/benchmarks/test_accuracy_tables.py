@@ -129,8 +129,7 @@ def write_every_experiment(results: Path, write_run: WriteRun, *, diverged: bool
         arms = list(group["full"].arms)[:2]
         for arm, seed in [(arm, seed) for arm in arms for seed in range(2)]:
             curve = [
-                {"epoch": epoch, "loss": 1.0, "accuracy": 40.0 + epoch + seed, **spent, **watched}
-                for epoch in (1, 2)
+                {"epoch": epoch, "loss": 1.0, "accuracy": 40.0 + epoch + seed, **spent, **watched} for epoch in (1, 2)
             ]
             values = {"accuracy": 42.0 + seed, "finish": finish, "curve": curve}
             if diverged and (arm, seed) == (arms[0], 0):
