@@ -1,4 +1,4 @@
-"""Commands: ``python -m resizenet report resnet50 --size 32`` and ``python -m resizenet models``."""
+"""The command ``resizenet``, also run by ``python -m resizenet``: report, compare and models."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ import torch
 import torchvision
 from torch import nn
 
-from . import GeometryReport, ResizenetError, create_model, list_models, report
+from . import GeometryReport, ResizenetError, __version__, create_model, list_models, report
 from ._checks import did_you_mean
 from ._errors import ArgumentError, UnknownNameError
+from .geometry import Comparison, compare
+from .geometry.render._text import format_count, format_table
 from .models._registry import FACTS
 
-_MODEL = """a model of torchvision, of `python -m resizenet models` or of timm, if that is installed, searched in this
+_MODEL = """a model of torchvision, of `resizenet models` or of timm, if that is installed, searched in this
 order; torchvision/, resizenet/ or timm/ before the name selects the package; or module:attribute, for a model or a
 function that returns one"""
 
@@ -113,40 +115,48 @@ def _load_attribute(name: str) -> nn.Module:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m resizenet", description="What an input size does to a model.")
+    parser = argparse.ArgumentParser(prog="resizenet", description="What an input size does to a model.")
+    parser.add_argument("--version", action="version", version=f"resizenet {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
-    add = commands.add_parser("report", help="maps, strides, receptive fields, MACs and parameters").add_argument
-    add("model", help=_MODEL)
-    add(
+    one = commands.add_parser("report", help="maps, strides, receptive fields, MACs and parameters at one size")
+    several = commands.add_parser("compare", help="the maps and MACs at several sizes, side by side")
+    for command in (one, several):
+        command.add_argument("model", help=_MODEL)
+        command.add_argument(
+            "--in-channels", type=int, default=3, metavar="N", help="channels of the image (default: 3)"
+        )
+        command.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    one.add_argument(
         "--size",
         type=int,
         nargs="+",
         default=[224],
         metavar="PX",
-        help="one number for a square, or height and width (default: 224)",
+        help="one number for a square; two numbers are height and width, not two sizes (default: 224)",
     )
-    add("--in-channels", type=int, default=3, metavar="N", help="channels of the image (default: 3)")
-    add("--layers", action="store_true", help="a line per layer instead of one per stage")
-    add("--json", action="store_true", help="print JSON instead of a table")
-    add("--plot", metavar="FILE", help="draw maps and receptive fields into a file, such as out.png")
-    commands.add_parser(
-        "models", help="names, parameters and MACs of the models for small images, at 32 px, 10 classes"
+    one.add_argument("--layers", action="store_true", help="a line per layer instead of one per stage")
+    one.add_argument("--plot", metavar="FILE", help="draw maps and receptive fields into a file, such as out.png")
+    several.add_argument(
+        "--sizes", type=int, nargs="+", default=[32, 64, 128, 224], metavar="PX", help="sides of square images"
     )
+    commands.add_parser("models", help="names, parameters and MACs of the models for small images")
     return parser
 
 
 def _print_models() -> None:
-    for name in list_models():
-        print(f"{name:<20} {FACTS[name].params:>12,} parameters {FACTS[name].macs:>16,} MACs")
+    facts = ((name, FACTS[name]) for name in list_models())
+    rows = [(name, format_count(found.params), format_count(found.macs)) for name, found in facts]
+    print("\n".join(format_table([("model", "parameters", "MACs at 32 px"), *rows])))
 
 
-def _print_report(found: GeometryReport, *, layers: bool, as_json: bool) -> None:
+def _print(found: GeometryReport | Comparison, text: str, *, as_json: bool) -> None:
+    """Print as JSON, by rich on a terminal, or as text."""
     if as_json:
         print(json.dumps(found.to_dict()))
-    elif not layers and sys.stdout.isatty() and importlib.util.find_spec("rich"):
+    elif sys.stdout.isatty() and importlib.util.find_spec("rich"):
         importlib.import_module("rich.console").Console().print(found)
     else:
-        print(found.table(layers=layers))
+        print(text)
 
 
 def _plot(found: GeometryReport, path: str) -> None:
@@ -158,15 +168,25 @@ def _plot(found: GeometryReport, path: str) -> None:
         raise ArgumentError(f"plot: {error}") from None
 
 
+def _report(options: argparse.Namespace) -> None:
+    size = options.size[0] if len(options.size) == 1 else options.size
+    found = report(_load(options.model), size, in_channels=options.in_channels)
+    if options.plot is not None:
+        _plot(found, options.plot)
+    if options.layers and not options.json:
+        print(found.table(layers=True))
+    else:
+        _print(found, str(found), as_json=options.json)
+
+
 def _run(options: argparse.Namespace) -> None:
     if options.command == "models":
         _print_models()
+    elif options.command == "compare":
+        found = compare(_load(options.model), options.sizes, in_channels=options.in_channels)
+        _print(found, str(found), as_json=options.json)
     else:
-        size = options.size[0] if len(options.size) == 1 else options.size
-        found = report(_load(options.model), size, in_channels=options.in_channels)
-        if options.plot is not None:
-            _plot(found, options.plot)
-        _print_report(found, layers=options.layers, as_json=options.json)
+        _report(options)
     sys.stdout.flush()
 
 

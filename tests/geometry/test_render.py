@@ -30,12 +30,26 @@ def test_the_table_has_a_line_per_stage_and_no_trailing_spaces() -> None:
     text = str(rn.report(torchvision.models.resnet18(num_classes=10), (32, 48)))
     lines = text.splitlines()
     assert text.startswith("ResNet at 3x32x48: ")
-    assert lines[2].split() == " ".join(HEADER).split()
+    assert lines[2].split() == " ".join(name for name in HEADER if name != "kind").split()
     assert [line.split()[0] for line in lines[3:9]] == ["conv1", "maxpool", "layer1", "layer2", "layer3", "layer4"]
     # idle taps: 3 of 9 are used, then 6 of 9 three times, then 1 of 1
     idle = round(100 * (256 * 3 + 3 * 512 * 6) / (256 * 9 + 3 * 512 * 9 + 256))
-    assert lines[8].split() == f"layer4 Sequential 1x2 512 32 435 {idle} % 16.8 M 8.4 M".split()
+    assert lines[8].split() == f"layer4 1x2 512 32 435 {idle} % 16.8 M 8.4 M".split()
     assert all(line == line.rstrip() for line in lines)
+
+
+def test_a_narrow_table_has_every_column() -> None:
+    lines = str(rn.report(nn.Sequential(nn.Conv2d(3, 2, 3)), 9)).splitlines()
+    assert lines[2].split() == " ".join(HEADER).split()
+
+
+@pytest.mark.parametrize(("name", "size"), [("resnet50", 32), ("densenet121", 32), ("vit_b_16", 224)])
+def test_text_fits_in_80_columns(name: str, size: int) -> None:
+    found = rn.report(on_meta(name), size)
+    lines = str(found).splitlines()
+    assert max(map(len, lines)) <= 80
+    notes = " ".join(line.strip() for line in lines)
+    assert all(text in notes for text in (*found.warnings, *found.suggestions))
 
 
 def test_a_table_of_layers_has_a_line_per_layer() -> None:
@@ -123,6 +137,7 @@ def test_rich_shows_names_and_notes_in_80_columns() -> None:
     console = rich.console.Console(file=io.StringIO(), width=80, color_system=None)
     console.print(found)
     text = console.file.getvalue()
+    assert "kind" not in text
     assert all(word in text for word in ("layer4", "1x1", "2048", "427", "37 %", "16.5 M", "15.0 M"))
     assert "".join(found.warnings[0].split()) in "".join(text.split())
 

@@ -1,4 +1,4 @@
-"""Test ``python -m resizenet``: both commands, names of models, JSON, pictures, and mistakes."""
+"""Test the command ``resizenet``: report, compare, models, names of models, JSON, pictures, and mistakes."""
 
 import io
 import json
@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+import resizenet as rn
 import resizenet.__main__ as command
 from resizenet import create_model, list_models
 
@@ -40,6 +41,23 @@ class Tiny(nn.Sequential):
 def test_report_takes_other_channels_and_prints_layers(capsys: Capture) -> None:
     assert command.main(["report", f"{__name__}:Tiny", "--size", "9", "--in-channels", "5", "--layers"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[3:6]] == ["0.0", "0.1", "1"]
+
+
+def test_compare_prints_a_column_per_size(capsys: Capture) -> None:
+    assert command.main(["compare", "resnet18", "--sizes", "32", "224"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[2] == ["module", "32", "224"]
+    assert lines[8] == ["layer4", "1x1", "(83", "%", "idle)", "7x7"]
+    assert lines[9] == ["MACs", "37.5", "M", "1.8", "G"]
+    assert command.main(["compare", "resnet20", "--sizes", "32", "48", "--json"]) == 0
+    reports = json.loads(capsys.readouterr().out)["reports"]
+    assert [found["input_size"] for found in reports] == [[32, 32], [48, 48]]
+
+
+def test_the_version_is_that_of_the_package(capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        command.main(["--version"])
+    assert (stopped.value.code, capsys.readouterr().out) == (0, f"resizenet {rn.__version__}\n")
 
 
 # --- names
@@ -132,16 +150,20 @@ def test_a_terminal_shows_a_rich_table_if_rich_is_installed(has_rich: bool, monk
 def test_models_lists_names_parameters_and_macs(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "list_models", lambda: ["resnet20"])
     assert command.main(["models"]) == 0
-    assert capsys.readouterr().out.split() == ["resnet20", "269,722", "parameters", "40,551,040", "MACs"]
+    header, row = capsys.readouterr().out.splitlines()
+    assert header.split() == ["model", "parameters", "MACs", "at", "32", "px"]
+    assert row.split() == ["resnet20", "269.7", "k", "40.6", "M"]  # He et al. 2015
 
 
 @pytest.mark.slow
 def test_models_lists_every_model(capsys: Capture) -> None:
     assert command.main(["models"]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    _, *lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == list_models()
     for line, name in zip(lines, list_models(), strict=True):
-        assert f"{sum(p.numel() for p in create_model(name).parameters()):,}" in line
+        count, unit = line.split()[1:3]
+        parameters = sum(p.numel() for p in create_model(name).parameters())
+        assert float(count) == pytest.approx(parameters / {"k": 1e3, "M": 1e6}[unit], abs=0.05001)
 
 
 # --- mistakes
@@ -234,7 +256,7 @@ def test_argparse_refuses_other_mistakes_with_status_2(arguments: str, capsys: C
     with pytest.raises(SystemExit) as stopped:
         command.main(arguments.split())
     assert stopped.value.code == 2
-    assert "usage: python -m resizenet" in capsys.readouterr().err
+    assert "usage: resizenet" in capsys.readouterr().err
 
 
 def test_the_module_is_a_command() -> None:

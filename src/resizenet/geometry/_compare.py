@@ -32,13 +32,13 @@ class Comparison:
         return {"reports": [found.to_dict() for found in self.reports]}
 
     def __str__(self) -> str:
-        return "\n".join([self._title, "", *format_table(self._lines(), left=1)])
+        return "\n".join([self._title, "", *format_table(self._lines())])
 
     def __rich__(self) -> Any:
-        return rich_group(self._title, self._lines(), left=1)
+        return rich_group(self._title, self._lines())
 
     def _repr_html_(self) -> str:
-        return html_page(self._title, self._lines(), left=1)
+        return html_page(self._title, self._lines())
 
     @property
     def _title(self) -> str:

@@ -17,7 +17,7 @@ from .advice import find_suggestions, find_warnings, needs_suggestions
 from .render._html import html_page
 from .render._plot import plot_stages
 from .render._rich import rich_group
-from .render._text import HEADER, format_count, format_row, format_table, legend
+from .render._text import HEADER, format_count, format_notes, format_row, format_table, legend
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,13 @@ class GeometryReport:
         return self.final.receptive_field if self.final else None
 
     def table(self, *, layers: bool = False) -> str:
-        """Format the report for a terminal: one line per stage, or per layer."""
+        """Format the report for a terminal: one line per stage, or per layer.
+
+        The columns "kind" and then "parameters" are left out where the table would be wider than 80 columns.
+        """
         rows = self.layers if layers else self.stages
-        notes = [f"{mark} {text}".strip() for mark, text in self._notes(rows)]
-        return "\n".join([self._title, "", *format_table(_lines(rows), left=2), *([""] if notes else []), *notes])
+        notes = format_notes(self._notes(rows))
+        return "\n".join([self._title, "", *format_table(_lines(rows)), *([""] if notes else []), *notes])
 
     def plot(self) -> Any:
         """Draw each stage: the image, the positions of its map, and the receptive field of the middle one.
@@ -110,10 +113,10 @@ class GeometryReport:
         return self.table()
 
     def __rich__(self) -> Any:
-        return rich_group(self._title, _lines(self.stages), self._notes(self.stages), left=2)
+        return rich_group(self._title, _lines(self.stages), self._notes(self.stages))
 
     def _repr_html_(self) -> str:
-        return html_page(self._title, _lines(self.stages), self._notes(self.stages), left=2)
+        return html_page(self._title, _lines(self.stages), self._notes(self.stages))
 
     @property
     def _title(self) -> str:
@@ -167,24 +170,28 @@ def report(model: nn.Module, input_size: Size, *, in_channels: int = 3) -> Geome
         >>> print(report(torchvision.models.resnet18(num_classes=10), 32))
         ResNet at 3x32x32: 37.0 M MACs, 11.2 M parameters
         <BLANKLINE>
-        module   kind          map  channels  stride  field  idle taps   MACs  parameters
-        conv1    Conv2d      16x16        64       2      7        0 %  2.4 M       9.4 k
-        maxpool  MaxPool2d     8x8        64       4     11          -      0           0
-        layer1   Sequential    8x8        64       4     43        0 %  9.4 M     148.0 k
-        layer2   Sequential    4x4       128       8     99        0 %  8.4 M     525.6 k
-        layer3   Sequential    2x2       256      16    211        0 %  8.4 M       2.1 M
-        layer4   Sequential    1x1       512      32    435       83 %  8.4 M       8.4 M
-        fc       Linear          -         -       -      -          -  5.1 k       5.1 k
+        module     map  channels  stride  field  idle taps   MACs  parameters
+        conv1    16x16        64       2      7        0 %  2.4 M       9.4 k
+        maxpool    8x8        64       4     11          -      0           0
+        layer1     8x8        64       4     43        0 %  9.4 M     148.0 k
+        layer2     4x4       128       8     99        0 %  8.4 M     525.6 k
+        layer3     2x2       256      16    211        0 %  8.4 M       2.1 M
+        layer4     1x1       512      32    435       83 %  8.4 M       8.4 M
+        fc           -         -       -      -          -  5.1 k       5.1 k
         <BLANKLINE>
-        ! layer3: 2x2 map, where a 3x3 kernel never has more than 4 of 9 taps inside; 19 % of the parameters
-        ! layer4: 1x1 map, where a 3x3 kernel never has more than 1 of 9 taps inside; 75 % of the parameters
-        ! layer4.0.conv1 and 3 more: a 3x3 kernel uses 1 of 9 taps and the others only ever meet padding; 62 % of the
-          parameters are idle
+        ! layer3: 2x2 map, where a 3x3 kernel never has more than 4 of 9 taps inside;
+          19 % of the parameters
+        ! layer4: 1x1 map, where a 3x3 kernel never has more than 1 of 9 taps inside;
+          75 % of the parameters
+        ! layer4.0.conv1 and 3 more: a 3x3 kernel uses 1 of 9 taps and the others only
+          ever meet padding; 62 % of the parameters are idle
         ! from layer1.1.conv1 on, the receptive field (35 px) exceeds the image
-        ! layer4.0.bn1 and 4 more: 1 value per channel and image, so BatchNorm raises in training when the last batch is
-          1 image; drop_last=True avoids it
-        > resizenet.adapt(model, 32, stem="cifar"): the same weights, a 4x4 last map, 15.0 times the MACs (555.4 M)
-        > resizenet.transforms.UpscalePolicy(128): a 4x4 last map, 16.0 times the MACs (592.2 M)
+        ! layer4.0.bn1 and 4 more: 1 value per channel and image, so BatchNorm raises in
+          training when the last batch is 1 image; drop_last=True avoids it
+        > resizenet.adapt(model, 32, stem="cifar"): the same weights, a 4x4 last map,
+          15.0 times the MACs (555.4 M)
+        > resizenet.transforms.UpscalePolicy(128): a 4x4 last map, 16.0 times the MACs
+          (592.2 M)
     """
     size = parse_size(input_size, argument="input_size")
     check_positive("in_channels", in_channels)
