@@ -1,7 +1,7 @@
 # Every verb creates and reuses .venv by itself; `make` alone lists them.
 PYTHON ?= python3
 VENV := .venv
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 FLOOR := .venv-floor
 GPU_STACK := .venv-gpu-stack
 # The oldest Python as well, where it is installed.
@@ -48,24 +48,24 @@ test-site: docs  ## the built docs, links and search, in Chromium with its chrom
 # Every run-time dependency of pyproject.toml at the lowest version it allows; the rest as new as fits beside them.
 $(FLOOR)/installed: pyproject.toml $(VENV)/installed
 	$(FLOOR_PYTHON) -m venv $(FLOOR)
-	$(FLOOR)/bin/python -m pip install --quiet --upgrade pip
-	$(FLOOR)/bin/python -m pip install --quiet --editable '.[dev]' \
+	$(FLOOR)/$(notdir $(BIN))/python -m pip install --quiet --upgrade pip
+	$(FLOOR)/$(notdir $(BIN))/python -m pip install --quiet --editable '.[dev]' \
 		$$($(BIN)/python -c 'from importlib.metadata import requires; print(*(r.replace(">=", "==") for r in requires("resizenet") if "extra" not in r))')
 	@touch $@
 
 test-floor: $(FLOOR)/installed  ## the tests, with the lowest supported torch and torchvision, in .venv-floor
-	$(FLOOR)/bin/python -m $(PYTEST) -p floor
+	$(FLOOR)/$(notdir $(BIN))/python -m $(PYTEST) -p floor
 
 # torch and triton as GPU machines have them; below numpy 2.3, because the interpreter of triton 3.6 needs that.
 $(GPU_STACK)/installed: pyproject.toml
 	$(PYTHON) -m venv $(GPU_STACK)
-	$(GPU_STACK)/bin/python -m pip install --quiet --upgrade pip
-	$(GPU_STACK)/bin/python -m pip install --quiet --editable '.[bench]' hypothesis pytest pytest-xdist \
+	$(GPU_STACK)/$(notdir $(BIN))/python -m pip install --quiet --upgrade pip
+	$(GPU_STACK)/$(notdir $(BIN))/python -m pip install --quiet --editable '.[bench]' hypothesis pytest pytest-xdist \
 		'torch==2.11.*' 'torchvision==0.26.*' 'triton==3.6.*' 'numpy<2.3'
 	@touch $@
 
 test-gpu-stack: $(GPU_STACK)/installed  ## the tests of the kernels, with torch 2.11 and triton 3.6, in .venv-gpu-stack
-	$(GPU_STACK)/bin/python -m $(PYTEST) -m "not site" tests/kernels tests/benchmarks/test_gpu.py
+	$(GPU_STACK)/$(notdir $(BIN))/python -m $(PYTEST) -m "not site" tests/kernels tests/benchmarks/test_gpu.py
 
 lint: install  ## format, style and types
 	$(BIN)/ruff format --check

@@ -18,7 +18,7 @@ def problems_of_wheel(wheel: Path) -> list[str]:
         found = set(archive.namelist())
     info = "-".join(wheel.name.split("-")[:2]) + ".dist-info"
     expected = {str(path.relative_to(SOURCE)) for path in SOURCE.glob("resizenet/**/*.py")} | {"resizenet/py.typed"}
-    expected |= {f"{info}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "licenses/LICENSE")}
+    expected |= {f"{info}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE")}
     return [f"unexpected: {name}" for name in sorted(found - expected)] + [
         f"missing: {name}" for name in sorted(expected - found)
     ]

@@ -27,7 +27,12 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 html_theme = "furo"
-html_title = "resizenet"
+html_title = f"resizenet {release}"
+html_theme_options = {
+    "source_repository": "https://github.com/resizenet/resizenet/",
+    "source_branch": "main",
+    "source_directory": "docs/",
+}
 exclude_patterns = ["_build", "_templates", "gallery", "generated/measured"]
 templates_path = ["_templates"]
 nitpicky = False

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
@@ -33,7 +34,7 @@ def check_contents() -> ModuleType:
 
 
 def test_the_version_is_written_in_one_place() -> None:
-    assert PROJECT["dynamic"] == ["version"]
+    assert "version" in PROJECT["dynamic"]
     assert PYPROJECT["tool"]["hatch"]["version"]["path"] == "src/resizenet/__init__.py"
     others = [ROOT / "CITATION.cff", ROOT / "docs" / "conf.py", ROOT / "Makefile"]
     assert [path for path in others if resizenet.__version__ in path.read_text()] == []
@@ -64,11 +65,43 @@ def test_every_run_time_dependency_names_the_lowest_version_only() -> None:
     assert all(re.fullmatch(r"[a-z]+>=[\d.]+", requirement) for requirement in PROJECT["dependencies"])
 
 
+def test_the_package_page_has_absolute_links_to_files_of_the_repository() -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    for rule in PYPROJECT["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]["substitutions"]:
+        page = re.sub(rule["pattern"], rule["replacement"], page)
+    links = re.findall(r"\]\(([^)]+)\)", page)
+    assert links
+    assert [link for link in links if not link.startswith("https://")] == []
+    here = re.compile(r"https://(?:raw\.githubusercontent\.com|github\.com)/resizenet/resizenet/(?:blob/)?main/([^#]+)")
+    files = [found[1] for found in map(here.match, links) if found]
+    assert len(files) > 5
+    assert [name for name in files if not (ROOT / name).is_file()] == []
+    pictures = [link for link in links if link.endswith((".svg", ".png"))]
+    assert all(link.startswith("https://raw.githubusercontent.com/") for link in pictures)
+
+
+WORKFLOWS = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / ".github" / "workflows").glob("*.yml")}
+
+
+def test_workflows_call_verbs_of_the_makefile() -> None:
+    verbs = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    steps = [step for flow in WORKFLOWS.values() for job in flow["jobs"].values() for step in job["steps"]]
+    commands = {step["run"] for step in steps if "run" in step}
+    assert commands == {".ci/run", "make docs", "make ${{ matrix.verb }} PYTHON=python FLOOR_PYTHON=python"}
+    assert set(WORKFLOWS["tests"]["jobs"]["tests"]["strategy"]["matrix"]["verb"]) | {"docs"} <= verbs
+
+
+def test_workflows_test_every_declared_python() -> None:
+    declared = [name.rsplit(" ", 1)[1] for name in PROJECT["classifiers"] if re.search(r"Python :: 3\.\d+$", name)]
+    assert set(declared) <= set(WORKFLOWS["tests"]["jobs"]["tests"]["strategy"]["matrix"]["python"])
+
+
 def wheel(folder: Path, *, extra: str = "", without: str = "") -> Path:
     """A wheel of empty files, with the names of the library's modules."""
     source = ROOT / "src"
     names = {str(path.relative_to(source)) for path in (source / "resizenet").rglob("*.py")} | {"resizenet/py.typed"}
-    names |= {f"resizenet-1.0.dist-info/{name}" for name in ("METADATA", "WHEEL", "RECORD", "licenses/LICENSE")}
+    info = ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE")
+    names |= {f"resizenet-1.0.dist-info/{name}" for name in info}
     made = folder / "resizenet-1.0-py3-none-any.whl"
     with zipfile.ZipFile(made, "w") as archive:
         for name in (names | ({extra} - {""})) - {without}:
