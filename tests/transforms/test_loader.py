@@ -9,7 +9,9 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torchvision.transforms import v2
 
+from resizenet import ArgumentError
 from resizenet.models import BasicBlock, ResNet
 from resizenet.transforms import MultiResolutionBatchSampler, MultiResolutionDataset, ResolutionSchedule, StretchPolicy
 
@@ -99,6 +101,25 @@ def test_a_policy_is_used_at_the_size_of_the_index() -> None:
     image, label = dataset[2, (11, 13)]
     assert (image.shape, label) == ((1, 11, 13), "cat")
     assert dataset[0, (16, 17)][0].shape == (1, 16, 17)
+
+
+def test_pil_images_behind_a_policy_are_refused_with_the_remedy() -> None:
+    dataset = MultiResolutionDataset(GrayImages(), StretchPolicy(16))
+    with pytest.raises(ArgumentError, match=r"got a PIL image; .* v2\.ToImage\(\)"):
+        dataset[0, (16, 16)]
+
+
+def test_a_function_of_the_size_converts_flips_and_normalizes() -> None:
+    def transform(size: tuple[int, int]) -> v2.Transform:
+        to_tensor = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.5], [0.25])]
+        return v2.Compose([StretchPolicy(size).train(), v2.RandomHorizontalFlip(), *to_tensor])
+
+    sampler = MultiResolutionBatchSampler(range(41), 41, ResolutionSchedule.stages({0: (6, 9)}), epochs=1)
+    loader = DataLoader(MultiResolutionDataset(GrayImages(), transform), batch_sampler=sampler)
+    ((images, labels),) = loader
+    assert images.shape == (41, 1, 6, 9)
+    expected = ((labels / 255 - 0.5) / 0.25)[:, None, None, None].expand_as(images)
+    torch.testing.assert_close(images, expected)
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from torch.utils._pytree import tree_leaves
 from torch.utils.data import Dataset
 
 from .._errors import ArgumentError
@@ -24,7 +25,8 @@ class MultiResolutionDataset(Dataset[Any]):
             (height, width) to a transform. Spawned worker processes need a picklable function; policies are picklable.
 
     Raises:
-        ArgumentError: a policy that does not resize, or an index without a size.
+        ArgumentError: a policy that does not resize, an index without a size, or a policy for samples with PIL images,
+            which a ``DataLoader`` cannot collate.
 
     Example:
         >>> import torch
@@ -59,9 +61,21 @@ class MultiResolutionDataset(Dataset[Any]):
         number, size = index
         if size not in self._transforms:
             self._transforms[size] = self._make_transform(size)
-        return self._transforms[size](self.dataset[number])
+        sample = self._transforms[size](self.dataset[number])
+        if isinstance(self.transform, ResizePolicy):
+            _refuse_pil(sample)
+        return sample
 
     def _make_transform(self, size: tuple[int, int]) -> Callable[[Any], Any]:
         if isinstance(self.transform, ResizePolicy):
             return self.transform.with_size(size).train()  # type: ignore[no-any-return]  # v2.Transform is untyped
         return self.transform(size)
+
+
+def _refuse_pil(sample: Any) -> None:
+    if any(type(value).__module__.startswith("PIL.") for value in tree_leaves(sample)):
+        raise ArgumentError(
+            "MultiResolutionDataset: expected samples of tensors, which a DataLoader collates, got a PIL image; let "
+            "the dataset convert it, such as ImageFolder(root, transform=v2.ToImage()), or pass a function of "
+            "(height, width) that returns a v2.Compose with v2.ToImage() as the transform"
+        )
