@@ -79,6 +79,7 @@ MODELS = [
     Case("option A", lambda: rn.models.ResNet(BasicBlock, (1, 1), (4, 8), shortcut="pad")),
     Case("resized", lambda: rn.Resizer(SIZE, channels=4).wrap(small_resnet())),
     Case("adapted", lambda: rn.adapt(small_resnet("imagenet"), 32, in_channels=5, num_classes=7), (5, 13, 19)),
+    Case("any size", lambda: rn.AnySize(small_resnet(), multiple=4)),
 ]
 POLICIES = {
     "native": transforms.NativePolicy((13, 19), padding=2),

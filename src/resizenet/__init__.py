@@ -14,11 +14,12 @@ from ._errors import (
 from .geometry import GeometryReport, report
 from .models import create_model, list_models
 from .resizers import FixedResizer, LaplacianResizer, LinearResizer, ResizedModel, Resizer
-from .surgery import adapt, adapt_to_resolution
+from .surgery import AnySize, adapt, adapt_to_resolution
 
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "AnySize",
     "ArgumentError",
     "CheckpointError",
     "DtypeError",

@@ -1,8 +1,10 @@
-"""Copy a model, and check that its weights can be read and replaced."""
+"""Copy a model, check that its weights can be read and replaced, and call it with images."""
 
 from __future__ import annotations
 
 import copy
+import inspect
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -10,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
-from ._errors import UnsupportedModelError
+from ._errors import DtypeError, UnsupportedModelError
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -65,6 +67,45 @@ def copy_model(model: Module, *, operation: str) -> Module:
     except Exception as error:
         reason = str(error) or type(error).__name__
         raise UnsupportedModelError(f"{operation}: {type(model).__name__} cannot be copied: {reason}") from error
+
+
+def find_images(
+    model: nn.Module, x: Tensor | None, keywords: Mapping[str, Any], *, operation: str
+) -> tuple[str | None, Tensor]:
+    """Return the images of a call and the keyword under which they were passed, None for the first argument.
+
+    The keyword is ``pixel_values``, as in transformers, or the name of the model's own first argument.
+
+    Raises:
+        DtypeError: no images were passed.
+    """
+    if x is not None:
+        return None, x
+    parameters = list(inspect.signature(model.forward).parameters)
+    for name in ("pixel_values", *parameters[:1]):
+        if keywords.get(name) is not None:
+            return name, keywords[name]
+    raise DtypeError(
+        f"{operation}: expected images as the first argument, as pixel_values or under the name of the first argument "
+        f"of {type(model).__name__}, got {sorted(keywords) or 'no arguments'}"
+    )
+
+
+def call_with_images(
+    model: nn.Module, name: str | None, images: Tensor, args: tuple[Any, ...], keywords: Mapping[str, Any]
+) -> Any:
+    """Call the model with other images than ``find_images`` found, in the same place."""
+    return model(images, *args, **keywords) if name is None else model(*args, **{**keywords, name: images})
+
+
+def accepts_loss_kwargs(model: nn.Module) -> bool:
+    """Whether the Trainer of transformers may pass ``num_items_in_batch`` to the model.
+
+    A model may say so by an attribute of this name; otherwise the Trainer looks for ``**kwargs`` in its signature.
+    """
+    parameters = inspect.signature(model.forward).parameters.values()
+    has_keywords = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    return bool(getattr(model, "accepts_loss_kwargs", has_keywords))
 
 
 class _CopyWithoutHistory(TorchFunctionMode):

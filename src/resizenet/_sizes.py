@@ -72,13 +72,13 @@ def nearest_multiple(length: float, multiple: int) -> int:
 
 
 POSITIONS = {
-    "center": (0.5, 0.5),
-    "top_left": (0.0, 0.0),
-    "top_right": (0.0, 1.0),
-    "bottom_left": (1.0, 0.0),
-    "bottom_right": (1.0, 1.0),
+    "center": (1, 1),
+    "top_left": (0, 0),
+    "top_right": (0, 2),
+    "bottom_left": (2, 0),
+    "bottom_right": (2, 2),
 }
-"""Position of an image on a larger canvas: the fractions of the padding that go above it and to its left."""
+"""Position of an image on a larger canvas: how many halves of the padding go above it and to its left."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Placement:
 def place(content: tuple[int, int], canvas: tuple[int, int], position: str) -> Placement:
     """``content`` on a ``canvas`` that is at least as large; an odd pixel of padding goes below and to the right."""
     above, left = POSITIONS[position]
-    return Placement(content, canvas, int((canvas[0] - content[0]) * above), int((canvas[1] - content[1]) * left))
+    return Placement(content, canvas, (canvas[0] - content[0]) * above // 2, (canvas[1] - content[1]) * left // 2)
 
 
 def letterbox(

@@ -157,6 +157,7 @@ SPECIAL: dict[str, dict[str, Callable[[], Any]]] = {  # where the name alone doe
     "models.ResNet9.forward_head": {"features": lambda: torch.rand(2, 512, 2, 2)},
     "resizers.ResizedModel.load_resizer": {"source": lambda: rn.Resizer(8).state_dict()},
     "resizers.ResizedModel": {"resizer": lambda: rn.Resizer(8)},
+    "surgery.AnySize.forward": {"x": image},
     "surgery.adapt": {"model": lambda: network("imagenet")},
     "transforms.BatchRandomResizedCrop.draw": {"batch": lambda: 2},
     "transforms.MultiResolutionBatchSampler.load_state_dict": {"state": lambda: sampler().state_dict()},
@@ -189,7 +190,8 @@ def valid_arguments(path: str) -> dict[str, Any]:
     kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     parameters = signature(path).values()
     required = [p.name for p in parameters if p.default is p.empty and p.kind not in kinds]
-    return {name: special.get(name, VALID.get(name, lambda: None))() for name in required if name != "self"}
+    names = [name for name in (*required, *special) if name != "self"]
+    return {name: special.get(name, VALID.get(name, lambda: None))() for name in names}
 
 
 def bound(path: str) -> Callable[..., Any]:

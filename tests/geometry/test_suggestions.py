@@ -309,9 +309,9 @@ def test_a_report_traces_once_and_its_suggestions_are_computed_when_first_read(m
     assert len(traces) == 1
     assert found.suggestions is found.suggestions
     assert str(found)
-    assert len(traces) == 4  # two stems, one larger image
+    assert len(traces) == 5  # two stems, one larger image, one image of odd sides
     assert rn.report(TV.resnet18(num_classes=10), 128).suggestions == ()
-    assert len(traces) == 5
+    assert len(traces) == 7
 
 
 def test_suggestions_are_for_the_model_as_it_was_reported() -> None:

@@ -5,6 +5,7 @@ functions answer questions about it.
 """
 
 from ._first_layers import FirstLayers, first_layers
+from ._multiples import side_multiple
 from ._skeleton import skeleton
 from ._stages import last_map, layers, stages
 from ._table import Window
@@ -20,6 +21,7 @@ __all__ = [
     "first_layers",
     "last_map",
     "layers",
+    "side_multiple",
     "skeleton",
     "stages",
     "trace",

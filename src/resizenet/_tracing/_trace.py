@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -77,6 +77,7 @@ class Trace:
         windows: every call of a convolution or pooling, in order.
         single_value_norms: batch norms that see one value per channel in a batch of one image.
         classifier: the last linear layer; None if there is none.
+        skeleton: the copy of the model that ran; it has no values.
     """
 
     rows: tuple[Row, ...]
@@ -84,6 +85,7 @@ class Trace:
     windows: tuple[Window, ...]
     single_value_norms: tuple[str, ...]
     classifier: str | None
+    skeleton: nn.Module = field(repr=False, compare=False)
 
 
 class _ModuleRecorder:
@@ -95,13 +97,17 @@ class _ModuleRecorder:
         self.rows: dict[str, Row] = {}
         self.classifier: str | None = None
         self._single_value: dict[str, bool] = {}
-        for module in self._names:
-            module.register_forward_pre_hook(self._enter)
-            module.register_forward_hook(self._leave)
+        self._hooks = [module.register_forward_pre_hook(self._enter) for module in self._names]
+        self._hooks += [module.register_forward_hook(self._leave) for module in self._names]
 
     @property
     def single_value_norms(self) -> tuple[str, ...]:
         return tuple(name for name in self.rows if self._single_value[name])
+
+    def remove_hooks(self) -> None:
+        """Detach the recorder from the model."""
+        for hook in self._hooks:
+            hook.remove()
 
     def _enter(self, module: nn.Module, args: Any) -> None:
         self._table.active.append(self._names[module])
@@ -140,12 +146,14 @@ def trace(model: nn.Module, in_channels: int, size: tuple[int, int]) -> Trace:
             copied(image)
     except Exception as error:
         raise explain_failure(error, copied, tracer.table.active[-1], (in_channels, *size)) from error
+    recorder.remove_hooks()
     return Trace(
         rows=tuple(recorder.rows.values()),
         macs=tracer.table.macs[""],
         windows=tuple(tracer.table.windows[""]),
         single_value_norms=recorder.single_value_norms,
         classifier=recorder.classifier,
+        skeleton=copied,
     )
 
 

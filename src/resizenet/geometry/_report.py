@@ -11,9 +11,10 @@ from torch import nn
 
 from .. import _tracing
 from .._checks import check_positive
+from .._errors import ShapeError
 from .._sizes import Size, parse_size
-from .._tracing import Row, first_layers, skeleton, trace
-from .advice import find_suggestions, find_warnings, needs_suggestions
+from .._tracing import Row, first_layers, trace
+from .advice import explain_size, find_suggestions, find_warnings
 from .render._html import html_page
 from .render._plot import plot_stages
 from .render._rich import rich_group
@@ -149,8 +150,10 @@ def report(model: nn.Module, input_size: Size, *, in_channels: int = 3) -> Geome
     field is "image" if a position sees the whole image. It is "?" if what a position sees is unknown or differs between
     positions, as in window attention.
 
-    ``adapt`` is suggested if the model begins with a strided convolution whose windows overlap. Every suggestion is
-    tried on a copy without values when ``suggestions`` is first read, for example when the report is printed.
+    ``AnySize`` is suggested if both sides of an image must be multiples of a number, which is looked for among powers
+    of two and three or seven times these, up to 128. ``adapt`` is suggested if the model begins with a strided
+    convolution whose windows overlap. Every suggestion is tried on a copy without values when ``suggestions`` is first
+    read, for example when the report is printed.
 
     Args:
         model: a module that takes (B, in_channels, H, W). A ``DataParallel`` or ``DistributedDataParallel`` is
@@ -160,7 +163,8 @@ def report(model: nn.Module, input_size: Size, *, in_channels: int = 3) -> Geome
 
     Raises:
         SizeError, ArgumentError: an argument is outside its range.
-        ShapeError: the model cannot take an image of this size; the message contains the model's own error.
+        ShapeError: the model cannot take an image of this size. The message contains the model's own error and, if the
+            sides must be multiples of a number, this number.
         UnsupportedModelError: the model cannot be traced without values: its operations depend on the image's
             content, as in a detector; it is scripted or quantized; it has lazy modules that were never called; it
             cannot be deep-copied; or it takes something other than an image.
@@ -196,11 +200,11 @@ def report(model: nn.Module, input_size: Size, *, in_channels: int = 3) -> Geome
     size = parse_size(input_size, argument="input_size")
     check_positive("in_channels", in_channels)
     model = model.module if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel) else model
-    traced = trace(model, in_channels, size)
+    try:
+        traced = trace(model, in_channels, size)
+    except ShapeError as error:
+        raise explain_size(error, model, size, in_channels) from error.__cause__
     params = sum(p.numel() for p in model.parameters())
-    suggest: Callable[[], Iterable[str]] = tuple
-    if needs_suggestions(traced):  # of a copy: the model may change before the suggestions are read
-        suggest = partial(find_suggestions, skeleton(model), traced, size, in_channels)
     return GeometryReport(
         model=type(model).__name__,
         input_size=size,
@@ -209,5 +213,5 @@ def report(model: nn.Module, input_size: Size, *, in_channels: int = 3) -> Geome
         warnings=tuple(find_warnings(traced, first_layers(traced), size, params)),
         macs=traced.macs,
         params=params,
-        _suggest=suggest,
+        _suggest=partial(find_suggestions, traced, size, in_channels),
     )

@@ -1,6 +1,6 @@
 """What a report warns of, and what it suggests instead."""
 
-from ._suggestions import find_suggestions, needs_suggestions
+from ._suggestions import explain_size, find_suggestions
 from ._warnings import find_warnings
 
-__all__ = ["find_suggestions", "find_warnings", "needs_suggestions"]
+__all__ = ["explain_size", "find_suggestions", "find_warnings"]

@@ -9,7 +9,7 @@ import torchvision
 from torch import nn
 
 from ..._errors import ShapeError, UnsupportedModelError
-from ..._tracing import Row, Trace, first_layers, last_map, stages, trace
+from ..._tracing import Row, Trace, first_layers, last_map, side_multiple, stages, trace
 from ...surgery._attempt import last_map_size, try_smaller_stems
 from ..render._text import format_count, format_size
 
@@ -21,21 +21,30 @@ _TIMM_DILATES = {  # timm's types that take an output_stride of 8 or 16; others 
 }
 
 
-def needs_suggestions(traced: Trace) -> bool:
-    """Whether the model has a last map, and a side of it has fewer than four positions."""
-    return 0 < min(last_map_size(traced)) < _GOOD_MAP
-
-
-def find_suggestions(model: nn.Module, traced: Trace, input_size: tuple[int, int], in_channels: int) -> Iterator[str]:
+def find_suggestions(traced: Trace, input_size: tuple[int, int], in_channels: int) -> Iterator[str]:
     """Yield one line of code per suggestion, with its effect."""
-    final = last_map(stages(traced.rows))
-    if final is None or not needs_suggestions(traced):
-        return
-    if final.stride:
-        yield from _adapting(model, traced, input_size, in_channels)
-    yield from _upscaling(model, traced, final, input_size, in_channels)
-    if final.stride:
-        yield from _dilating(model, max(final.stride), input_size)
+    model, final = traced.skeleton, last_map(stages(traced.rows))
+    if final is not None and 0 < min(last_map_size(traced)) < _GOOD_MAP:
+        if final.stride:
+            yield from _adapting(model, traced, input_size, in_channels)
+        yield from _upscaling(model, traced, final, input_size, in_channels)
+        if final.stride:
+            yield from _dilating(model, max(final.stride), input_size)
+    multiple = side_multiple(model, in_channels, near=max(input_size))
+    if multiple is not None and multiple > 1:
+        yield f"{_any_size(multiple)}: images of any size; without it the sides must be multiples of {multiple}"
+
+
+def explain_size(error: ShapeError, model: nn.Module, input_size: tuple[int, int], in_channels: int) -> ShapeError:
+    """Return the error of ``trace``, with the multiple that the sides of this image miss, if that is the reason."""
+    multiple = side_multiple(model, in_channels, near=max(input_size))
+    if multiple is None or all(side % multiple == 0 for side in input_size):
+        return error
+    return ShapeError(f"{error}; the sides must be multiples of {multiple}, and {_any_size(multiple)} pads images")
+
+
+def _any_size(multiple: int) -> str:
+    return f"resizenet.AnySize(model, multiple={multiple})"
 
 
 def _adapting(model: nn.Module, traced: Trace, input_size: tuple[int, int], in_channels: int) -> Iterator[str]:
