@@ -12,7 +12,7 @@ import torchvision
 from torch import nn
 
 import resizenet as rn
-from resizenet import functional, transforms
+from resizenet import functional, models, transforms
 from resizenet._checks import check_choice, check_positive, parse_int, parse_number, parse_range
 
 TREE = {
@@ -84,7 +84,8 @@ def test_a_number_in_a_range_is_a_finite_real_number_in_the_range(value: object)
 )
 def test_a_range_is_two_finite_positive_numbers_in_order(values: object) -> None:
     with pytest.raises(
-        rn.ArgumentError, match=re.escape(f"scale: expected (low, high) with 0 < low <= high <= inf, got {values!r}")
+        rn.ArgumentError,
+        match=re.escape(f"scale: expected (low, high) with 0 < low <= high <= 2.14748e+09, got {values!r}"),
     ):
         parse_range("scale", values)
     assert parse_range("scale", [1, np.float32(2)]) == (1.0, 2.0)
@@ -94,6 +95,13 @@ IMAGE, ANY = torch.rand(2, 3, 5, 7), nn.Identity()
 POLICY = transforms.RandomResizedCropPolicy
 SIZE = "expected an int or (height, width)"
 RANGE = "expected (low, high) with 0 < low <= high <="
+POSITIVE = "expected a positive int up to 2147483647"
+
+
+def resnet(depths: tuple[int, ...] = (1, 1), **options: object) -> nn.Module:
+    return models.ResNet(models.BasicBlock, depths, (4, 8), **options)
+
+
 VIT = torchvision.models.VisionTransformer(32, 8, 1, 1, 8, 8)
 MISTAKES: dict[type[Exception], list[tuple[Callable[[], object], str]]] = {
     rn.SizeError: [
@@ -101,6 +109,7 @@ MISTAKES: dict[type[Exception], list[tuple[Callable[[], object], str]]] = {
         (lambda: rn.FixedResizer(5)(IMAGE, (1, 2, 3)), f"size: {SIZE}, got 3 numbers in (1, 2, 3)"),
         (lambda: functional.resize(IMAGE, 2.5), f"size: {SIZE} in whole pixels, got 2.5"),
         (lambda: functional.resize(IMAGE, 2**31), f"size: {SIZE}, each at most 2147483647, got 2147483648"),
+        (lambda: functional.resize(IMAGE, 10**9), f"size: {SIZE} of at most {2**57} pixels, got 1000000000"),
         (lambda: rn.report(ANY, -1), f"input_size: {SIZE}, each at least 1, got -1"),
         (lambda: rn.adapt(ANY, "32"), f"input_size: {SIZE} in whole pixels, got '32'"),
         (lambda: POLICY(5, eval_size=0), f"eval_size: {SIZE}, each at least 1, got 0"),
@@ -114,12 +123,35 @@ MISTAKES: dict[type[Exception], list[tuple[Callable[[], object], str]]] = {
         (lambda: rn.adapt(ANY, 5, stem="nopool"), "got 'nopool'; did you mean 'no_pool'?"),
         (lambda: rn.adapt(ANY, 5, stem_weights="pretrained"), "stem_weights: expected one of"),
         (lambda: rn.adapt(ANY, 5, channel_weights="mean"), "channel_weights: expected one of"),
+        (lambda: resnet(stem=3), "stem: expected one of 'cifar'"),
         (lambda: rn.create_model("resnet2"), "name: expected one of "),
         (lambda: transforms.UpscalePolicy(5, interpolation="area"), "interpolation: expected one of"),
         (lambda: transforms.ResizeToCover(5, interpolation="area"), "interpolation: expected one of"),
     ],
     rn.ArgumentError: [
         (lambda: rn.Resizer(5, channels=0), "channels: expected a positive int, got 0"),
+        (lambda: rn.Resizer(5, channels=2**63), f"channels: {POSITIVE}, got {2**63}"),
+        (lambda: rn.LinearResizer(5, out_channels=2**63), f"out_channels: {POSITIVE}, got {2**63}"),
+        (lambda: rn.LinearResizer(5, kernel_size=2**63), f"kernel_size: {POSITIVE}, got {2**63}"),
+        (lambda: rn.Resizer(5, num_blocks=2**63), "num_blocks: expected a non-negative int up to 10000, got 922"),
+        (lambda: rn.Resizer(5, negative_slope=1e308), "negative_slope: expected a number at least 0 and at most 2.1"),
+        (lambda: rn.LaplacianResizer(5, num_layers=2**63), "num_layers: expected a positive int up to 10000, got 922"),
+        (lambda: rn.create_model("resnet20", num_classes=2**63), "num_classes: expected a non-negative int up to 214"),
+        (lambda: rn.create_model("airnet", in_channels=2**63), f"in_channels: {POSITIVE}, got {2**63}"),
+        (lambda: models.BlurPool(2**63, 2), f"channels: {POSITIVE}, got {2**63}"),
+        (lambda: models.BasicBlock(3, 2**63), f"out_channels: {POSITIVE}, got {2**63}"),
+        (lambda: models.Bottleneck(4, 8, bottleneck_ratio=1e308), "bottleneck_ratio: expected a number above 0 and at"),
+        (lambda: resnet(stem_width=2**63), f"stem_width: {POSITIVE}, got {2**63}"),
+        (lambda: resnet(depths=(1, 2**63)), "depths: expected a positive int up to 10000, got 922"),
+        (lambda: resnet(stem=int), "stem: expected a function of (in_channels, out_channels, *, activate, norm, act)"),
+        (lambda: resnet(stem=lambda *args, **options: 3), "stem: expected a function that makes a Stem, got <function"),
+        (lambda: resnet(stem=lambda *args, **options: nn.Conv2d(3, 4, 3)), "which makes Conv2d(3, 4, "),
+        (lambda: resnet(stride=2), "ResNet: expected no strides or dilations of single blocks, which strides and"),
+        (lambda: functional.resize_matrix(5, 3, device=True), "device: expected a device of torch, such as 'cpu', got"),
+        (
+            lambda: functional.resize_matrix(5, 3, device="gpu"),
+            "device: expected a device of torch, such as 'cpu', got",
+        ),
         (lambda: rn.Resizer(5, in_channels=0), "in_channels: expected a positive int, got 0"),
         (lambda: rn.LinearResizer(5, out_channels=-1), "out_channels: expected a positive int, got -1"),
         (lambda: rn.Resizer(5, num_blocks=-1), "num_blocks: expected a non-negative int, got -1"),
@@ -139,8 +171,8 @@ MISTAKES: dict[type[Exception], list[tuple[Callable[[], object], str]]] = {
         (lambda: POLICY(5, scale=(0.5, 1.5)), f"scale: {RANGE} 1, got (0.5, 1.5)"),
         (lambda: POLICY(5, scale=(1, 0.5)), f"scale: {RANGE} 1, got (1, 0.5)"),
         (lambda: POLICY(5, scale=0.5), f"scale: {RANGE} 1, got 0.5"),
-        (lambda: POLICY(5, ratio=(0, 1)), f"ratio: {RANGE} inf, got (0, 1)"),
-        (lambda: POLICY(5, crop_pct=1.1), "crop_pct: expected a number above 0 and at most 1, got 1.1"),
+        (lambda: POLICY(5, ratio=(0, 1)), f"ratio: {RANGE} 2.14748e+09, got (0, 1)"),
+        (lambda: POLICY(5, crop_pct=1.1), "crop_pct: expected a number above 4.65661e-10 and at most 1, got 1.1"),
     ],
     rn.ShapeError: [
         (lambda: rn.FixedResizer(5)(IMAGE[0]), "resize: expected (B, C, H, W), got 3 dimensions (3, 5, 7)"),

@@ -42,10 +42,16 @@ def test_whole_numbers_of_numpy_are_sizes() -> None:
 @example((3, True))
 @example(b"ab")
 @example((3, 2**31))
+@example((2**29, 2**28 + 1))
 @example(10**400)
 def test_anything_else_is_a_size_error_that_names_the_argument(size: object) -> None:
     with pytest.raises(SizeError, match=r"^eval_size: expected an int or \(height, width\)"):
         parse_size(size, argument="eval_size")
+
+
+def test_an_image_has_at_most_as_many_pixels_as_there_are_addresses() -> None:
+    assert parse_size((2**29, 2**28)) == (2**29, 2**28)
+    assert parse_size((2**31 - 1, 1)) == (2**31 - 1, 1)
 
 
 @given(positive_lengths)

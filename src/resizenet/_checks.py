@@ -10,6 +10,15 @@ from typing import Any, TypeGuard
 
 from ._errors import ArgumentError, UnknownNameError
 
+MAX_COUNT = 2**31 - 1
+"""The most pixels per side, channels or samples, because torch's kernels index them with 32 bits."""
+
+MAX_REPEATS = 10_000
+"""The most layers of one kind, steps or cycles: each takes time and memory to make.
+
+The deepest convolutional network that was trained has 10,000 layers (Xiao et al. 2018, arXiv 1806.05393).
+"""
+
 
 def check_choice(argument: str, value: object, choices: Iterable[str]) -> None:
     """Raise UnknownNameError, which lists the choices and the closest match, unless ``value`` is one of them."""
@@ -25,17 +34,21 @@ def did_you_mean(value: object, names: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def check_positive(argument: str, value: object, *, at_most: int | None = None) -> None:
+def check_positive(argument: str, value: object, *, at_most: float = MAX_COUNT) -> None:
     """Raise ArgumentError unless ``value`` is a positive int, and not above ``at_most``."""
-    if not is_int(value) or isinstance(value, bool) or value < 1 or (at_most is not None and value > at_most):
-        limit = "" if at_most is None else f" up to {at_most}"
-        raise ArgumentError(f"{argument}: expected a positive int{limit}, got {value!r}")
+    _check_int(argument, value, "a positive int", at_least=1, at_most=at_most)
 
 
-def check_non_negative(argument: str, value: object) -> None:
-    """Raise ArgumentError unless ``value`` is an int of at least 0."""
-    if not is_int(value) or isinstance(value, bool) or value < 0:
-        raise ArgumentError(f"{argument}: expected a non-negative int, got {value!r}")
+def check_non_negative(argument: str, value: object, *, at_most: float = MAX_COUNT) -> None:
+    """Raise ArgumentError unless ``value`` is an int of at least 0, and not above ``at_most``."""
+    _check_int(argument, value, "a non-negative int", at_least=0, at_most=at_most)
+
+
+def _check_int(argument: str, value: object, expected: str, *, at_least: int, at_most: float) -> None:
+    if not is_int(value) or isinstance(value, bool) or value < at_least:
+        raise ArgumentError(f"{argument}: expected {expected}, got {value!r}")
+    if value > at_most:
+        raise ArgumentError(f"{argument}: expected {expected} up to {at_most}, got {value!r}")
 
 
 def parse_number(
@@ -59,11 +72,13 @@ def parse_number(
     raise ArgumentError(f"{argument}: expected a number {limits}".rstrip() + f", got {value!r}")
 
 
-def parse_range(argument: str, values: object, *, upper: float = math.inf) -> tuple[float, float]:
-    """(low, high) with 0 < low <= high <= ``upper``; otherwise raise ArgumentError."""
+def parse_range(argument: str, values: object, *, upper: float = MAX_COUNT) -> tuple[float, float]:
+    """(low, high) with 0 < low <= high <= ``upper``, and low not below ``1 / MAX_COUNT``; else raise ArgumentError."""
     if is_sequence(values) and len(values) == 2:
         low, high = map(_finite_float, values)
         if low is not None and high is not None and 0 < low <= high <= upper:
+            if low < 1 / MAX_COUNT:
+                raise ArgumentError(f"{argument}: expected numbers of at least {1 / MAX_COUNT:g}, got {values!r}")
             return low, high
     raise ArgumentError(f"{argument}: expected (low, high) with 0 < low <= high <= {upper:g}, got {values!r}")
 

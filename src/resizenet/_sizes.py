@@ -7,14 +7,14 @@ import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ._checks import is_int, is_sequence
+from ._checks import MAX_COUNT, is_int, is_sequence
 from ._errors import SizeError
 
 Size = int | Sequence[int]
 """One int for a square, or (height, width), in pixels."""
 
-MAX_SIDE = 2**31 - 1
-"""The longest side of an image in pixels, because torch's kernels index pixels with 32 bits."""
+MAX_AREA = 2**57
+"""The most pixels of an image, because no processor addresses more bytes (x86-64 with page tables of five levels)."""
 
 
 def parse_size(size: object, *, argument: str = "size") -> tuple[int, int]:
@@ -28,8 +28,12 @@ def parse_size(size: object, *, argument: str = "size") -> tuple[int, int]:
         raise SizeError(f"{argument}: expected an int or (height, width) in whole pixels, got {size!r}") from None
     if height < 1 or width < 1 or any(isinstance(value, bool) for value in values):
         raise SizeError(f"{argument}: expected an int or (height, width), each at least 1, got {size!r}")
-    if any(isinstance(side, int) and side > MAX_SIDE for side in (height, width)):  # symbolic ints have no bound
-        raise SizeError(f"{argument}: expected an int or (height, width), each at most {MAX_SIDE}, got {size!r}")
+    if isinstance(height, int) and isinstance(width, int):  # symbolic ints have no bound
+        if max(height, width) > MAX_COUNT:
+            raise SizeError(f"{argument}: expected an int or (height, width), each at most {MAX_COUNT}, got {size!r}")
+        if height * width > MAX_AREA:
+            expected = f"expected an int or (height, width) of at most {MAX_AREA} pixels"
+            raise SizeError(f"{argument}: {expected}, got {size!r}")
     return height, width
 
 

@@ -244,7 +244,7 @@ def test_other_filters_are_refused(weight: object, error: type[Exception], messa
 
 @pytest.mark.parametrize(
     ("kernel_size", "message"),
-    [(4, "an odd number, got 4"), (0, "a positive int up to 2147483647, got 0"), (10**30 + 1, "a positive int")],
+    [(4, "an odd number, got 4"), (0, "a positive int, got 0"), (10**30 + 1, "a positive int")],
 )
 def test_other_kernel_sizes_are_refused(kernel_size: int, message: str) -> None:
     with pytest.raises(rn.ArgumentError, match=f"kernel_size: expected {message}"):

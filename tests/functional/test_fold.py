@@ -127,8 +127,8 @@ def test_gradients_are_right() -> None:
     [
         ({"scale": 2, "stride": 3}, r"stride: expected a multiple of the scale 2, got 3; resize the images instead"),
         ({"scale": 4, "stride": 2}, r"stride: expected a multiple of the scale 4, got 2"),
-        ({"scale": 0}, r"scale: expected a positive int up to 2147483647, got 0"),
-        ({"scale": 1.5}, r"scale: expected a positive int up to 2147483647, got 1.5"),
+        ({"scale": 0}, r"scale: expected a positive int, got 0"),
+        ({"scale": 1.5}, r"scale: expected a positive int, got 1.5"),
         ({"stride": -2}, r"stride: expected a positive int, got -2"),
     ],
 )

@@ -1,6 +1,7 @@
 """Nonsense arguments for every public function, class and method: each call works or raises a ResizenetError.
 
 The calls come from the API snapshot. Each has a set of valid arguments, of which up to three are replaced by nonsense.
+A new public call needs an entry in VALID for each argument that is new and has no default.
 What a call returns is used once, so that a constructor cannot accept nonsense that fails later. Python's own TypeError
 for a call that does not match the signature is allowed, because it is raised before the function runs.
 """
@@ -30,7 +31,7 @@ from fuzzing import share
 from resizenet import models, transforms
 
 SNAPSHOT = Path(__file__).parents[1] / "project" / "api_snapshot.txt"
-ROOMS = ("functional", "geometry", "models", "resizers", "surgery")
+ROOMS = ("functional", "geometry", "models", "resizers", "surgery", "transforms")
 NOT_BY_USERS = (  # records, exceptions and parts of networks that the library makes and calls, and torchvision's hooks
     "geometry.Comparison(",
     "geometry.GeometryReport",
@@ -49,6 +50,10 @@ NOT_BY_USERS = (  # records, exceptions and parts of networks that the library m
     ".transform(",
     "Error(",
 )
+OPERATORS = (
+    "resizenet.transforms.ResolutionSchedule.__call__",
+    "resizenet.transforms.MultiResolutionDataset.__getitem__",
+)
 ONE_OF_THE_PUBLISHED = "resizenet.models.resnet20"  # the others hand their arguments on in the same way
 
 
@@ -58,7 +63,7 @@ def public_calls() -> list[str]:
     lines = [line for line in lines if line.startswith(tuple(f"resizenet.{room}." for room in ROOMS))]
     calls = [line.partition("(")[0] for line in lines if "(" in line and not any(part in line for part in NOT_BY_USERS)]
     published = {f"resizenet.models.{name}" for name in rn.list_models()} - {ONE_OF_THE_PUBLISHED}
-    calls = [path for path in calls if path not in published and set(signature(path)) - {"self"}]
+    calls = [path for path in calls if path not in published and set(signature(path)) - {"self"}] + [*OPERATORS]
     inherited_first = sorted(calls, key=lambda path: path.endswith(find(path).__qualname__))
     return sorted({find(path).__qualname__: path for path in inherited_first}.values())
 
@@ -113,6 +118,7 @@ VALID: dict[str, Callable[[], Any]] = {  # by the name of the parameter
     "high": lambda: 16,
     "images": image,
     "in_channels": lambda: 3,
+    "index": lambda: (0, (7, 9)),
     "in_size": lambda: 7,
     "input_size": lambda: 16,
     "kernel_size": lambda: 3,
@@ -160,8 +166,9 @@ SPECIAL: dict[str, dict[str, Callable[[], Any]]] = {  # where the name alone doe
     "surgery.AnySize.forward": {"x": image},
     "surgery.adapt": {"model": lambda: network("imagenet")},
     "transforms.BatchRandomResizedCrop.draw": {"batch": lambda: 2},
+    "transforms.NativePolicy": {"size": lambda: (8, 12)},
+    "transforms.ResizePolicy.from_dict": {"values": lambda: transforms.LetterboxPolicy(6).to_dict()},
     "transforms.MultiResolutionBatchSampler.load_state_dict": {"state": lambda: sampler().state_dict()},
-    "transforms.BiTHyperRulePolicy.from_dict": {"values": lambda: transforms.LetterboxPolicy(6).to_dict()},
     "transforms.ResolutionSchedule": {"sizes": lambda: ((8, 8), (16, 16)), "values": lambda: (0.0, 1.0)},
     "transforms.ResolutionSchedule.load_state_dict": {"state": lambda: schedule().state_dict()},
     "transforms.ResolutionSchedule.mix": {"sizes": lambda: {8: 0.5, 16: 0.5}},
@@ -172,7 +179,8 @@ EXTRA = {  # keyword arguments that are passed on
     "resizers": ("channels", "norm", "num_layers", "sigma", "negative_slope", "interpolation"),
 }
 PLAIN: list[Any] = [
-    *(None, True, 0, -1, 1, 7, -(10**30), 0.5, -2.5, math.nan, math.inf, 1j, "", "x", "bilinear", b"x"),
+    *(None, True, 0, -1, 1, 7, -(10**30), 2**63, 10**400, 0.5, -2.5, math.nan, math.inf, 1e308, 5e-324, 1j),
+    *("", "x", "bilinear", b"x", (5e-324, 1e308), (1e308, 1e308), (5e-324, 5e-324), (2**31, 1)),
     *([], (3,), (3, 0), (2, 1.5), [0.2, 0.1], ("a", "b"), [None, None], range(3), {1, 2}),
     *({}, {"a": 1}, {0: "x", "y": 2}, object(), int, Odd, nn.Identity(), nn.Conv2d(3, 3, 3), lambda *args: None),
 ]
@@ -221,8 +229,10 @@ def use(value: Any) -> None:
             transform(tv_tensors.Image(torch.zeros(3, 8, 12)))
     elif isinstance(value, transforms.ResolutionSchedule):
         value(0.5)
+        value.state_dict()
     elif isinstance(value, transforms.MultiResolutionBatchSampler):
-        next(iter(value), None)
+        list(value)
+        value.state_dict()
     elif isinstance(value, nn.Module) and type(value).__module__.startswith(("resizenet.resizers", "resizenet.transf")):
         value.eval()(image())
 
@@ -241,6 +251,10 @@ def check_call(path: str, changes: dict[str, Any]) -> None:
             result = call(**arguments)
         except (rn.ResizenetError, FileNotFoundError):
             return
+        except IndexError:  # of the user's dataset
+            if path.endswith("__getitem__"):
+                return
+            raise
         except TypeError as error:
             if python_refuses(error):
                 return
@@ -257,12 +271,14 @@ def nonsense(path: str) -> dict[str, list[Any]]:
     """
     found = {}
     for name, parameter in signature(path).items():
-        by_user = any(word in str(parameter.annotation) for word in ("MakeNorm", "MakeAct", "Callable", "torch.device"))
+        by_user = name == "block" or any(word in str(parameter.annotation) for word in ("MakeNorm", "MakeAct"))
         if parameter.kind is parameter.VAR_KEYWORD:
             extra = ("no_such_argument", *EXTRA.get(path.split(".")[1], ()))
             found |= dict.fromkeys(extra, PLAIN + ARRAYS)
         elif name not in {"self", "args"} and not by_user:
             found[name] = PLAIN if isinstance(parameter.default, bool) else PLAIN + ARRAYS
+            if "torch.device" in str(parameter.annotation):  # a number is a GPU, which may be missing
+                found[name] = [value for value in found[name] if type(value) not in (int, np.int64)]
     return found
 
 

@@ -297,8 +297,8 @@ BAD: list[tuple[Any, str, Any, type[Exception], str]] = [
     (WideBlock, "dropout", float("nan"), ArgumentError, NUMBER),
     (Bottleneck, "groups", 3, ArgumentError, "a divisor of the channels 4 -> 4"),
     (Bottleneck, "groups", 0, ArgumentError, "a positive int"),
-    (PreActBottleneck, "bottleneck_ratio", 0, ArgumentError, "a number above 0"),
-    (Bottleneck, "bottleneck_ratio", "quarter", ArgumentError, "a number above 0"),
+    (PreActBottleneck, "bottleneck_ratio", 0, ArgumentError, "a number above 0 and at most 1.34218e+08"),
+    (Bottleneck, "bottleneck_ratio", "quarter", ArgumentError, "a number above 0 and at most 1.34218e+08"),
     (
         partial(PadShortcut, in_channels=3, out_channels=6),
         "zeros",

@@ -157,12 +157,25 @@ def test_every_convolution_is_initialized_by_its_fan_out(stem: str, block: Any) 
 def test_single_position_in_train_mode_raises_and_says_what_to_do() -> None:
     model = resnet18(stem="imagenet").train()
     with pytest.raises(
-        ShapeError, match=r"one image of 32x32 is too small for a stride of 32 .* BatchNorm .*; train with"
+        ShapeError, match=r"one image of 32x32 is too small for a stride of 32 .* BatchNorm2d .*; use more"
     ):
         model(torch.rand(1, 3, 32, 32))
     assert model(torch.rand(1, 3, 32, 33)).shape == (1, 10)
     assert model(torch.rand(2, 3, 32, 32)).shape == (2, 10)
     assert model.eval()(torch.rand(1, 3, 32, 32)).shape == (1, 10)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_single_position_with_one_channel_per_group_raises_in_both_modes(training: bool) -> None:
+    def norm(channels: int) -> nn.GroupNorm:
+        return nn.GroupNorm(channels, channels)
+
+    model = small(norm=norm).train(training)
+    stride = model.output_stride
+    with pytest.raises(ShapeError, match=rf"is too small for a stride of {stride}: its last map .* GroupNorm has no"):
+        model(torch.rand(1, 3, stride, stride))
+    assert model(torch.rand(1, 3, stride, stride + 1)).shape == (1, 10)
+    assert model(torch.rand(2, 3, stride, stride)).shape == (2, 10)
 
 
 def test_single_position_trains_without_batch_statistics() -> None:

@@ -94,6 +94,11 @@ def test_numbers_outside_their_range_are_named(options: dict[str, object], messa
         LaplacianResizer(16, **options)
 
 
+@pytest.mark.parametrize(("sigma", "expected"), [(5e-324, [0, 0, 1, 0, 0]), (1e308, [0.2] * 5)])
+def test_the_narrowest_blur_is_none_and_the_widest_is_a_mean(sigma: float, expected: list[float]) -> None:
+    assert LaplacianResizer(16, sigma=sigma).kernel == pytest.approx(expected)
+
+
 def test_the_published_weights_have_two_layers() -> None:
     with pytest.raises(ArgumentError, match="num_layers: expected 2, as the published weights have, got 1"):
         LaplacianResizer.paper(16, num_layers=1)

@@ -6,6 +6,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -118,6 +119,19 @@ def test_ranks_have_batches_of_the_same_sizes_and_lengths(
     else:
         assert set(seen) == set(range(count))
         assert len(seen) - count < replicas
+
+
+def test_far_more_ranks_than_samples_need_no_more_memory() -> None:
+    ranks = 10**9
+    found = [numbers(make(5, 2, MIX, num_replicas=ranks, rank=rank, shuffle=False)) for rank in (0, 7, ranks - 1)]
+    assert found == [[0], [2], [(ranks - 1) % 5]]
+
+
+def test_a_seed_of_numpy_is_a_seed() -> None:
+    sampler = make(5, 2, MIX, seed=np.int64(3))
+    assert list(sampler) == list(make(5, 2, MIX, seed=3))
+    assert json.loads(json.dumps(sampler.state_dict())) == sampler.state_dict()
+    assert json.dumps(ResolutionSchedule.mix({8: 1}, seed=np.int64(3)).state_dict())
 
 
 def test_the_rank_is_that_of_the_process_group(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def crop_resize(
         autocast's dtype.
 
     Raises:
-        SizeError: a size that is not positive, not whole, or above 2**31 - 1.
+        SizeError: a size that is not positive, not whole, above 2**31 - 1, or of more than 2**57 pixels.
         ShapeError: images that are not four-dimensional or have no pixel; boxes, flip, mean or std of another shape.
         DtypeError: images neither floating point nor uint8, boxes not whole, flip not bool, a dtype that the images
             cannot have, or not a tensor.

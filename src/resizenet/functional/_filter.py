@@ -10,7 +10,6 @@ from torch.nn import functional as F
 
 from .._checks import check_choice, check_positive
 from .._errors import ArgumentError
-from .._sizes import MAX_SIDE
 from ._inputs import check_filter
 from ._matrix import resize_matrix
 from ._memory_format import to_memory_format_of
@@ -96,7 +95,7 @@ def resize_filter(weight: Tensor, kernel_size: int, *, method: Method = "center"
                   [9., 9., 9.]]]])
     """
     check_choice("method", method, get_args(Method))
-    check_positive("kernel_size", kernel_size, at_most=MAX_SIDE)
+    check_positive("kernel_size", kernel_size)
     check_filter("resize_filter", weight)
     if kernel_size % 2 == 0:
         raise ArgumentError(f"kernel_size: expected an odd number, got {kernel_size}")

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from .._checks import check_positive
 from .._errors import ArgumentError
-from .._sizes import MAX_SIDE
 from ._filter import resample
 from ._inputs import check_filter
 from ._matrix import resize_matrix
@@ -51,7 +50,7 @@ def fold_upscale(weight: Tensor, *, scale: int = 2, stride: int = 2) -> Tensor:
         >>> fold_upscale(torch.rand(64, 3, 7, 7)).shape
         torch.Size([64, 3, 5, 5])
     """
-    check_positive("scale", scale, at_most=MAX_SIDE)
+    check_positive("scale", scale)
     check_positive("stride", stride)
     check_filter("fold_upscale", weight)
     if stride % scale:

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from .._checks import check_choice, check_positive
-from .._errors import DtypeError
-from .._sizes import MAX_SIDE
+from .._errors import ArgumentError, DtypeError
 from ._interpolation import INTERPOLATIONS, Interpolation
 
 
@@ -93,6 +92,15 @@ def apply_matrices(rows: Tensor, x: Tensor, columns: Tensor) -> Tensor:
     return out.masked_fill(num_non_finite > 0, torch.nan)
 
 
+def _parse_device(device: object) -> torch.device | None:
+    if device is None or isinstance(device, torch.device):
+        return device
+    try:
+        return torch.device(device)  # type: ignore[call-overload,no-any-return]  # refuses what it does not know
+    except (TypeError, ValueError, RuntimeError):
+        raise ArgumentError(f"device: expected a device of torch, such as 'cpu', got {device!r}") from None
+
+
 def resize_matrix(
     in_size: int,
     out_size: int,
@@ -124,6 +132,7 @@ def resize_matrix(
         ArgumentError: a length that is not a positive int, or above 2**31 - 1.
         UnknownNameError: an unknown interpolation.
         DtypeError: a dtype that is not floating point.
+        ArgumentError: a device that torch does not know.
 
     Example:
         >>> resize_matrix(4, 2)
@@ -133,11 +142,12 @@ def resize_matrix(
         tensor([[0.5000, 0.5000, 0.0000, 0.0000],
                 [0.0000, 0.0000, 0.5000, 0.5000]])
     """
-    check_positive("in_size", in_size, at_most=MAX_SIDE)
-    check_positive("out_size", out_size, at_most=MAX_SIDE)
+    check_positive("in_size", in_size)
+    check_positive("out_size", out_size)
     check_choice("interpolation", interpolation, INTERPOLATIONS)
     if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
         raise DtypeError(f"resize_matrix: expected a floating point dtype, got {dtype!r}")
+    device = _parse_device(device)
     start, length = (torch.full((), pixels, device=device) for pixels in (0, in_size))
     matrix = box_matrix(start, length, in_size, out_size, interpolation=interpolation, antialias=antialias)
     return matrix.to(dtype or torch.get_default_dtype())

@@ -85,7 +85,7 @@ def resize(x: Tensor, size: Size, *, interpolation: Interpolation = "bilinear", 
         (B, C, height, width) with the dtype, device and memory format of ``x``; under autocast, autocast's dtype.
 
     Raises:
-        SizeError: a size that is not positive, not whole, or above 2**31 - 1.
+        SizeError: a size that is not positive, not whole, above 2**31 - 1, or of more than 2**57 pixels.
         ShapeError: not four dimensions, or no pixel.
         DtypeError: neither floating point nor uint8, or not a dense tensor.
         UnknownNameError: an unknown interpolation.

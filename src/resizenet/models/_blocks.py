@@ -8,7 +8,7 @@ from typing import Any, ClassVar, get_args
 from torch import Tensor, nn
 from torchvision.ops import SqueezeExcitation, StochasticDepth
 
-from .._checks import check_choice, check_non_negative, check_positive, parse_number
+from .._checks import MAX_COUNT, check_choice, check_non_negative, check_positive, parse_number
 from .._sizes import round_half_up
 from ._layers import MakeAct, MakeNorm, check_callable, conv
 from ._shortcuts import Downsample, Shortcut, make_shortcut
@@ -193,7 +193,8 @@ class Bottleneck(ResidualBlock):
 
 
 def _middle_channels(out_channels: int, bottleneck_ratio: float) -> int:
-    return round_half_up(out_channels * parse_number("bottleneck_ratio", bottleneck_ratio, above=0))
+    most = MAX_COUNT / out_channels
+    return round_half_up(out_channels * parse_number("bottleneck_ratio", bottleneck_ratio, above=0, at_most=most))
 
 
 class PreActivated(ResidualBlock):

@@ -7,10 +7,20 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+import torch
 from einops import reduce
 from torch import Tensor, nn
 
-from .._checks import check_choice, check_non_negative, check_positive, is_int, is_sequence, parse_number
+from .._checks import (
+    MAX_COUNT,
+    MAX_REPEATS,
+    check_choice,
+    check_non_negative,
+    check_positive,
+    is_int,
+    is_sequence,
+    parse_number,
+)
 from .._errors import ArgumentError, DtypeError, ShapeError
 from ._layers import MakeAct, MakeNorm, check_callable
 from ._stems import STEMS, Stem, StemName
@@ -47,8 +57,8 @@ class ResNet(nn.Module):
         feature_channels: channels of the stem's map and of every stage's.
 
     Raises:
-        ArgumentError: lengths that differ, a number outside its range, or an output stride that is not among the
-            strides.
+        ArgumentError: lengths that differ, a number outside its range, a stem that is no function of that kind, the
+            stride or dilation of a block, or an output stride that is not among the strides.
         UnknownNameError: an unknown stem.
 
     Example:
@@ -80,6 +90,9 @@ class ResNet(nn.Module):
     ) -> None:
         super().__init__()
         check_callable("block", block)
+        if set_here := sorted({"stride", "dilation", "first_dilation"} & block_options.keys()):
+            expected = "expected no strides or dilations of single blocks, which strides and output_stride set"
+            raise ArgumentError(f"{type(self).__name__}: {expected}, got {', '.join(set_here)}")
         if strides is None:
             strides = (1, *[2] * (len(depths) - 1)) if is_sequence(depths) else ()
         _check_stages(depths=depths, widths=widths, strides=strides)
@@ -91,7 +104,7 @@ class ResNet(nn.Module):
         self.in_channels = in_channels
         self.num_features = widths[-1]
         self.feature_channels: tuple[int, ...] = (stem_width, *widths)
-        self.stem = _stem_maker(stem)(in_channels, stem_width, activate=not preactivated, **layers)
+        self.stem = _make_stem(stem, in_channels, stem_width, activate=not preactivated, **layers)
         plans = _plan_strides(self.stem.stride, strides, output_stride)
         self._strides = tuple(plan.stride for plan in plans)
         rates = (stochastic_depth * i / sum(depths) for i in itertools.count(1))
@@ -113,18 +126,22 @@ class ResNet(nn.Module):
 
     def _check_input(self, x: Tensor) -> None:
         check_images(type(self).__name__, x, self.in_channels)
-        if self.training:
+        if self.training or not torch.compiler.is_compiling():  # eval mode is exported for every size
             self._check_statistics(x)
 
     def _check_statistics(self, x: Tensor) -> None:
-        """Raise ShapeError for one image whose last map is one position: BatchNorm cannot compute its variance."""
-        single = x.shape[0] == 1 and max(x.shape[2:]) <= self._largest_single_position()
-        if single and any(module.training and isinstance(module, nn.BatchNorm2d) for module in self.modules()):
-            raise ShapeError(
-                f"{type(self).__name__}: one image of {x.shape[2]}x{x.shape[3]} is too small for a stride of "
-                f"{self.output_stride} in train mode: its last map is a single position, and BatchNorm has no "
-                "variance; train with more images, larger images, or a stem of a smaller stride"
-            )
+        """Raise ShapeError for one image whose last map is one position, where a norm sees one value."""
+        if x.shape[0] != 1 or max(x.shape[2:]) > self._largest_single_position():
+            return
+        for module in self.stages[-1].modules():
+            alone = isinstance(module, nn.GroupNorm) and module.num_groups == module.num_channels
+            if alone or (module.training and isinstance(module, nn.BatchNorm2d)):
+                raise ShapeError(
+                    f"{type(self).__name__}: one image of {x.shape[2]}x{x.shape[3]} is too small for a stride of "
+                    f"{self.output_stride}{'' if alone else ' in train mode'}: its last map is a single position, and "
+                    f"{type(module).__name__} has no variance; use more images, larger images, or a stem of a "
+                    "smaller stride"
+                )
 
     def _largest_single_position(self) -> int:
         """The largest image side whose last map is one position."""
@@ -134,8 +151,8 @@ class ResNet(nn.Module):
         """(B, in_channels, H, W) -> the last map, (B, num_features, ceil(H / output_stride), ceil(W / output_stride)).
 
         Raises:
-            ShapeError: not four dimensions, no pixel, the wrong number of channels, or in train mode a single image
-                that is too small for BatchNorm.
+            ShapeError: not four dimensions, no pixel, the wrong number of channels, or a single image that is too
+                small for BatchNorm in train mode, or for GroupNorm with one channel per group.
             DtypeError: not a tensor, or not floating point.
         """
         self._check_input(x)
@@ -271,11 +288,18 @@ def _make_stage(
     return nn.Sequential(first, *rest)
 
 
-def _stem_maker(stem: StemName | Callable[..., Stem]) -> Callable[..., Stem]:
-    if callable(stem):
-        return stem
-    check_choice("stem", stem, STEMS)
-    return STEMS[stem]
+def _make_stem(stem: StemName | Callable[..., Stem], in_channels: int, out_channels: int, **options: Any) -> Stem:
+    if not callable(stem):
+        check_choice("stem", stem, STEMS)
+        return STEMS[stem](in_channels, out_channels, **options)
+    try:
+        made = stem(in_channels, out_channels, **options)
+    except TypeError as error:
+        expected = "expected a function of (in_channels, out_channels, *, activate, norm, act)"
+        raise ArgumentError(f"stem: {expected}, got {stem!r}: {error}") from error
+    if not isinstance(made, nn.Module) or not is_int(getattr(made, "stride", None)):
+        raise ArgumentError(f"stem: expected a function that makes a Stem, got {stem!r}, which makes {made!r}")
+    return made
 
 
 def _is_preactivated(block: Callable[..., nn.Module]) -> bool:
@@ -293,4 +317,4 @@ def _check_stages(**values: Sequence[int]) -> None:
         raise ArgumentError(f"{', '.join(values)}: expected one number per stage in each, got {got}")
     for name, numbers in values.items():
         for number in numbers:
-            check_positive(name, number)
+            check_positive(name, number, at_most=MAX_REPEATS if name == "depths" else MAX_COUNT)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .._checks import check_choice, check_positive, parse_number
+from .._checks import MAX_REPEATS, check_choice, check_positive, parse_number
 from .._errors import ArgumentError
 from .._sizes import Size
 from ..functional._interpolation import Interpolation
@@ -71,7 +71,7 @@ class LaplacianResizer(BaseResizer):
         antialias: bool = True,
     ) -> None:
         super().__init__(size, interpolation=interpolation, antialias=antialias)
-        check_positive("num_layers", num_layers)
+        check_positive("num_layers", num_layers, at_most=MAX_REPEATS)
         check_positive("kernel_size", kernel_size)
         if kernel_size % 2 == 0:
             raise ArgumentError(f"kernel_size: expected an odd number, got {kernel_size}")
@@ -79,7 +79,7 @@ class LaplacianResizer(BaseResizer):
         check_choice("padding_mode", padding_mode, get_args(PaddingMode))
         self.padding_mode: PaddingMode = padding_mode
         distance = torch.arange(kernel_size, dtype=torch.float64) - kernel_size // 2
-        self.kernel: list[float] = torch.softmax(-(distance**2) / (2 * sigma**2), 0).tolist()  # a normalized Gaussian
+        self.kernel: list[float] = torch.softmax(-((distance / sigma) ** 2) / 2, 0).tolist()  # a normalized Gaussian
         self.weight = nn.Parameter(torch.zeros(num_layers))
         self.bias = nn.Parameter(torch.zeros(num_layers))
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .._checks import check_choice, check_non_negative, check_positive, parse_number
+from .._checks import MAX_COUNT, MAX_REPEATS, check_choice, check_non_negative, check_positive, parse_number
 from .._errors import ArgumentError
 from .._modules import check_model
 from .._sizes import Size
@@ -114,8 +114,8 @@ class Resizer(LearnedResizer):
             size, in_channels=in_channels, out_channels=out_channels, interpolation=interpolation, antialias=antialias
         )
         check_positive("channels", channels)
-        check_non_negative("num_blocks", num_blocks)
-        negative_slope = parse_number("negative_slope", negative_slope, at_least=0)
+        check_non_negative("num_blocks", num_blocks, at_most=MAX_REPEATS)
+        negative_slope = parse_number("negative_slope", negative_slope, at_least=0, at_most=MAX_COUNT)
         check_choice("norm", norm, _NORMS)
         check_choice("kernels", kernels, KERNELS)
         make_norm = _NORMS[norm]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any, Literal, get_args
@@ -13,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import update_bn
 
 from .._checks import check_choice, check_positive
-from .._errors import ArgumentError, UnsupportedModelError
+from .._errors import ArgumentError, ResizenetError, UnsupportedModelError
 from .._modules import check_model
 from ._batches import images_of, labels_of, take
 
@@ -56,7 +57,8 @@ def adapt_to_resolution(
         ``model``.
 
     Raises:
-        ArgumentError: there is no batch, a batch has another form, or the labels that "bn+head" needs are missing.
+        ArgumentError: there is no batch, a batch has another form, the labels that "bn+head" needs are missing, or the
+            model raises an error on the images.
         UnsupportedModelError: the model has no BatchNorm that is called and tracks statistics, its tensors cannot be
             changed, or "bn+head" is requested and the model does not end with a linear layer or is sharded.
         UnknownNameError: the mode is unknown.
@@ -69,7 +71,7 @@ def adapt_to_resolution(
         tensor(3)
     """
     check_choice("mode", mode, get_args(Mode))
-    check_positive("num_batches", num_batches)
+    check_positive("num_batches", num_batches, at_most=math.inf)
     _check_changeable(model, may_be_sharded=mode == "bn")
     if isinstance(batches, Tensor) or not isinstance(batches, Iterable):
         raise ArgumentError(f"batches: expected an iterable of batches, got {type(batches).__name__}")
@@ -144,7 +146,7 @@ class _OnlyBatchNormTrains(nn.Module):
         self.model = model
 
     def forward(self, images: Tensor) -> Any:
-        return self.model(images)
+        return _call(self.model, images)
 
     def train(self, mode: bool = True) -> _OnlyBatchNormTrains:
         self.training = mode
@@ -152,6 +154,16 @@ class _OnlyBatchNormTrains(nn.Module):
             if isinstance(module, _BatchNorm):
                 module.training = mode
         return self
+
+
+def _call(model: nn.Module, images: Tensor) -> Any:
+    try:
+        return model(images)
+    except (ResizenetError, torch.OutOfMemoryError):
+        raise
+    except (RuntimeError, TypeError, ValueError) as error:
+        found = f"{images.dtype} of shape {tuple(images.shape)}: {error}"
+        raise ArgumentError(f"batches: expected images that {type(model).__name__} can take, got {found}") from error
 
 
 def _recalibrate(model: nn.Module, norms: list[_BatchNorm], batches: Iterable[Any]) -> list[nn.Module]:
@@ -200,7 +212,7 @@ def _fine_tune(model: nn.Module, head: list[Tensor], batches: Iterable[Any]) -> 
         if images.is_inference() or labels.is_inference():  # autograd cannot save those
             images, labels = images.clone(), labels.clone()
         optimizer.zero_grad()
-        torch.autograd.backward(_loss(model(images), labels))
+        torch.autograd.backward(_loss(_call(model, images), labels))
         optimizer.step()
 
 

@@ -11,7 +11,7 @@ from .._checks import check_choice, check_positive
 from .._errors import ArgumentError, ShapeError
 from .._sizes import POSITIONS, Placement, Size, letterbox, parse_size
 from ._base import Interpolations, ResizingTransform, draw_interpolation, first_interpolation, sample_size
-from ._pad import Fill, Position, check_fill, pad_input, parse_fill, parse_mask_fill
+from ._pad import Fill, Position, check_fills, pad_input, parse_fill, parse_mask_fill
 from ._resize_input import call_kernel, resize_input
 
 
@@ -77,13 +77,18 @@ class Letterbox(ResizingTransform):
                 raise ArgumentError(f"stride: expected a divisor of both sides of {self.size}, got {stride}")
 
     def placement(self, height: int, width: int) -> Placement:
-        """Return the size after resizing, the canvas and the padding for an image of (height, width)."""
-        return letterbox(height, width, self.size, position=self.position, upscale=self.upscale, stride=self.stride)
+        """Return the size after resizing, the canvas and the padding for an image of (height, width).
+
+        Raises:
+            SizeError: a height or width that is not positive or not whole.
+        """
+        source = parse_size((height, width), argument="height, width")
+        return letterbox(*source, self.size, position=self.position, upscale=self.upscale, stride=self.stride)
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         """The placement, from the size of the sample, and the interpolation, drawn if there are several."""
         placement = self.placement(*sample_size(self._get_name(), flat_inputs))
-        check_fill(self._get_name(), self.fill, flat_inputs)
+        check_fills(self._get_name(), self.fill, self.mask_fill, flat_inputs)
         return {"placement": placement, "interpolation": draw_interpolation(self.interpolation)}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:

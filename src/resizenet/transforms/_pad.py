@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import torch
+from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
@@ -34,12 +37,37 @@ def parse_mask_fill(fill: object) -> int:
     return fill
 
 
-def check_fill(name: str, fill: Fill, flat_inputs: list[Any]) -> None:
-    """Raise ShapeError unless ``fill`` is one number, or one for each channel of every image."""
+def check_fills(name: str, fill: Fill, mask_fill: int, flat_inputs: list[Any]) -> None:
+    """Check that the images and masks of a sample can be filled.
+
+    Raises:
+        ShapeError: ``fill`` is neither one number nor one for each channel.
+        ArgumentError: the dtype of an image or mask does not have the value.
+    """
+    values = tuple(fill) if is_sequence(fill) else (fill,)
     for inpt in flat_inputs:
-        if is_sequence(fill) and len(fill) > 1 and is_image(inpt) and F.get_num_channels(inpt) != len(fill):
+        if is_image(inpt) and len(values) > 1 and F.get_num_channels(inpt) != len(values):
             channels = F.get_num_channels(inpt)
             raise ShapeError(f"{name}: expected a fill for each of {channels} channels, got {fill}")
+        if is_image(inpt) and not all(_has_value(inpt, value) for value in values):
+            raise ArgumentError(f"{name}: expected a fill that {_pixels(inpt)} can have, got {fill}")
+        if isinstance(inpt, tv_tensors.Mask) and not _has_value(inpt, mask_fill):
+            raise ArgumentError(f"{name}: expected a mask_fill that {_pixels(inpt)} can have, got {mask_fill}")
+
+
+def _has_value(inpt: Any, value: float) -> bool:
+    """Whether a pixel can have the value: torch raises or wraps around otherwise, and PIL clips finite numbers."""
+    dtype = inpt.dtype if isinstance(inpt, Tensor) else {"F": torch.float32}.get(inpt.mode, torch.int32)
+    if dtype == torch.bool or dtype.is_complex:
+        return True
+    if dtype.is_floating_point:
+        return not -math.inf < value < math.inf or abs(value) <= torch.finfo(dtype).max
+    return torch.iinfo(dtype).min <= value <= torch.iinfo(dtype).max
+
+
+def _pixels(inpt: Any) -> str:
+    kind = inpt.dtype if isinstance(inpt, Tensor) else f"mode {inpt.mode}"
+    return f"pixels of {kind}"
 
 
 def pad_input(inpt: Any, placement: Placement, fill: Fill, mask_fill: int) -> Any:
@@ -66,7 +94,7 @@ class PaddingTransform(v2.Transform):
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         """The placement on the canvas, computed from the size of the sample."""
         size = sample_size(self._get_name(), flat_inputs)
-        check_fill(self._get_name(), self.fill, flat_inputs)
+        check_fills(self._get_name(), self.fill, self.mask_fill, flat_inputs)
         return {"placement": place(size, self._canvas_size(*size), self.position)}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:

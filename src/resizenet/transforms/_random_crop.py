@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from .._sizes import Size, parse_size
 from ._base import Interpolations, describe_arguments, draw_interpolation, parse_interpolation, sample_size
-from ._pad import check_fill
+from ._pad import check_fills
 from ._resize_input import crop_and_resize_input
 
 
@@ -21,7 +22,8 @@ class RandomCrop(v2.RandomCrop):
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         """The crop, as torchvision draws it."""
         sample_size(self._get_name(), flat_inputs)
-        check_fill(self._get_name(), self.fill["others"] if isinstance(self.fill, dict) else self.fill, flat_inputs)
+        fills = self.fill if isinstance(self.fill, dict) else {"others": self.fill}
+        check_fills(self._get_name(), fills["others"], fills.get(tv_tensors.Mask, 0), flat_inputs)
         with torch.device("cpu"):
             return super().make_params(flat_inputs)  # type: ignore[no-any-return]  # v2 is untyped
 

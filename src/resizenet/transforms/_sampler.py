@@ -14,7 +14,7 @@ from torch.utils.data import Sampler
 from .._checks import check_choice, check_positive, parse_int
 from .._errors import ArgumentError, CheckpointError
 from ._dataset import Index
-from ._schedule import ResolutionSchedule, check_seed
+from ._schedule import ResolutionSchedule, parse_seed
 
 BATCH_MODES = ("constant", "inverse_area")
 
@@ -74,7 +74,7 @@ class MultiResolutionBatchSampler(Sampler[list[Index]]):
         check_positive("batch_size", batch_size)
         check_positive("epochs", epochs)
         check_choice("batch_mode", batch_mode, BATCH_MODES)
-        check_seed(seed)
+        seed = parse_seed(seed)
         self.num_samples = _length(dataset)
         if not isinstance(schedule, ResolutionSchedule):
             raise ArgumentError(f"schedule: expected a ResolutionSchedule, got {schedule!r}")
@@ -176,8 +176,8 @@ class MultiResolutionBatchSampler(Sampler[list[Index]]):
         if self.shuffle:
             generator = torch.Generator("cpu").manual_seed(self.seed + self.epoch)
             order = torch.randperm(self.num_samples, generator=generator, device="cpu")
-        total = self._samples_per_rank() * self.num_replicas
-        return order.repeat(math.ceil(total / self.num_samples))[self.rank : total : self.num_replicas].tolist()
+        own = torch.arange(self._samples_per_rank(), device="cpu") * self.num_replicas + self.rank
+        return order[own % self.num_samples].tolist()  # the first samples again where the ranks would be uneven
 
     def _plan(self, epoch: int) -> list[tuple[int, int, tuple[int, int]]]:
         """(start, stop, size) of every batch, as positions among a rank's own samples; the same on every rank."""

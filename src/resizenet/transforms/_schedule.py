@@ -10,7 +10,7 @@ from dataclasses import KW_ONLY, dataclass
 from itertools import accumulate, pairwise
 from typing import Any, Literal
 
-from .._checks import check_choice, check_positive, parse_int, parse_number
+from .._checks import MAX_REPEATS, check_choice, check_positive, parse_int, parse_number
 from .._errors import ArgumentError, CheckpointError
 from .._sizes import Size, nearest_multiple, parse_size
 
@@ -54,7 +54,7 @@ class ResolutionSchedule:
     def __post_init__(self) -> None:
         check_choice("rule", self.rule, RULES)
         check_positive("multiple", self.multiple)
-        check_seed(self.seed)
+        self.seed = parse_seed(self.seed)
         argument = "weights" if self.rule == "mix" else "progress"
         self.sizes = tuple(parse_size(size) for size in _to_tuple("sizes", self.sizes))
         self.values = tuple(parse_number(argument, value, at_least=0) for value in _to_tuple(argument, self.values))
@@ -99,9 +99,7 @@ class ResolutionSchedule:
             >>> [schedule(progress)[0] for progress in (0, 0.25, 0.5, 0.75, 1)]
             [128, 160, 192, 224, 224]
         """
-        check_positive("steps", steps)
-        if steps < 2:
-            raise ArgumentError(f"steps: expected at least 2, got {steps}")
+        steps = parse_int("steps", steps, at_least=2, at_most=MAX_REPEATS)
         until = parse_number("until", until, above=0, at_most=1)
         ramp = cls.linear(start, end, multiple=multiple)
         sizes = tuple(ramp(index / (steps - 1)) for index in range(steps))
@@ -123,7 +121,7 @@ class ResolutionSchedule:
             cycles: number of rises.
             multiple: both sides are the nearest multiple of it, in pixels.
         """
-        check_positive("cycles", cycles)
+        check_positive("cycles", cycles, at_most=MAX_REPEATS)
         knots = [(index + end) / cycles for index in range(cycles) for end in (0, 1)]
         return cls("linear", (parse_size(low), parse_size(high)) * cycles, tuple(knots), multiple=multiple)
 
@@ -184,9 +182,9 @@ class ResolutionSchedule:
         vars(self).update(vars(loaded))
 
 
-def check_seed(seed: object) -> None:
-    """Raise ArgumentError unless ``seed`` is an int that torch's generators take."""
-    parse_int("seed", seed, at_least=-(2**63), at_most=2**63 - 1)
+def parse_seed(seed: object) -> int:
+    """``seed`` as an int if torch's generators take it; otherwise raise ArgumentError."""
+    return parse_int("seed", seed, at_least=-(2**63), at_most=2**63 - 1)
 
 
 def _to_tuple(argument: str, values: Any) -> tuple[Any, ...]:

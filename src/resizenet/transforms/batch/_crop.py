@@ -13,7 +13,7 @@ from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as F
 
 from ..._checks import check_non_negative, check_positive, parse_number, parse_range
-from ..._errors import ShapeError
+from ..._errors import ArgumentError, ShapeError
 from ..._sizes import Size, parse_size
 from ...functional import crop_resize
 from ...functional._interpolation import Interpolation
@@ -134,10 +134,15 @@ class BatchRandomResizedCrop(nn.Module):
         Returns:
             Boxes (top, left, height, width) of shape (batch, 4), int64; flips of shape (batch,), bool; a name. The
             tensors are on the generator's device.
+
+        Raises:
+            ArgumentError: a number outside its range, or something other than a generator.
         """
         check_non_negative("batch", batch)
         check_positive("height", height)
         check_positive("width", width)
+        if generator is not None and not isinstance(generator, torch.Generator):
+            raise ArgumentError(f"generator: expected a torch.Generator, got {generator!r}")
         # Compiled code takes no generator argument, not even None.
         source: dict[str, Any] = {"device": "cpu"}
         if generator is not None:

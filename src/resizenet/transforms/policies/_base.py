@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # How far from 1 the ratio of apparent sizes may be before describe() warns. Pairs tuned by their authors are nearer
 # (torchvision V2 0.934, timm at 288 px 0.911 and 0.959, EfficientNetV2-S 0.907); the classic pair, 0.809, is not.
 _MAX_RATIO_ERROR = 0.1
+_MAX_SAMPLES = 10**6  # in simulate(); its mean is exact to a thousandth long before
+_MAX_ASPECT_RATIO = 10_000  # of images in simulate(), which makes 100 boxes for each unit of it
 
 
 class ResizePolicy:
@@ -72,16 +74,16 @@ class ResizePolicy:
             The mean of evaluation's scale divided by training's, where a scale is the geometric mean over both axes.
 
         Raises:
-            ArgumentError: a number that is not a positive int.
+            ArgumentError: a number that is not a positive int, more than a million samples, or images of which one
+                side is more than 10,000 times the other.
 
         Example:
             >>> from resizenet.transforms import StretchPolicy
             >>> StretchPolicy(64).simulate(300, 400, samples=1)
             1.0
         """
-        for name, value in {"height": height, "width": width, "samples": samples}.items():
-            check_positive(name, value)
-        objects = _small_boxes(height, width)
+        check_positive("samples", samples, at_most=_MAX_SAMPLES)
+        objects = _small_boxes(*parse_size((height, width), argument="height, width"))
         train, evaluate = self.train(), self.eval()
         eval_side = _whole_box_side(evaluate(objects))
         with torch.random.fork_rng(devices=[]):  # so that a simulation does not change the training that follows
@@ -200,7 +202,11 @@ def _one_line(transform: v2.Transform) -> str:
 
 def _small_boxes(height: int, width: int) -> tv_tensors.BoundingBoxes:
     """At least a hundred boxes of one size along the diagonal: a crop cuts off most, but some remain whole."""
-    count = 100 * math.ceil(max(height, width) / min(height, width))
+    aspect_ratio = max(height, width) / min(height, width)
+    if aspect_ratio > _MAX_ASPECT_RATIO:
+        expected = f"expected one side at most {_MAX_ASPECT_RATIO} times the other"
+        raise ArgumentError(f"height, width: {expected}, got {(height, width)}")
+    count = 100 * math.ceil(aspect_ratio)
     shares = torch.linspace(0, 1, count + 1, dtype=torch.float64, device="cpu")
     edges = torch.stack([shares * width, shares * height], 1)
     corners = torch.cat([edges[:-1], edges[1:]], 1)

@@ -9,7 +9,7 @@ from typing import Any
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from ..._checks import check_positive, parse_number, parse_range
+from ..._checks import MAX_COUNT, check_positive, parse_number, parse_range
 from ..._sizes import Size, nearest_multiple, parse_size, round_half_up
 from .._base import Interpolations, parse_interpolation
 from .._keep_ratio import ResizeKeepRatio
@@ -25,7 +25,7 @@ def _mean_side(scale: tuple[float, float]) -> float:
 
 
 def _parse_crop_pct(crop_pct: object) -> float:
-    return parse_number("crop_pct", crop_pct, above=0, at_most=1)
+    return parse_number("crop_pct", crop_pct, above=1 / MAX_COUNT, at_most=1)
 
 
 def _parse_eval_size(policy: ResizePolicy, eval_size: object) -> tuple[int, int]:
@@ -73,7 +73,7 @@ def suggest_eval_size(
         ((277, 277), (288, 288))
     """
     check_positive("multiple", multiple)
-    ratio = parse_number("target_ratio", target_ratio, above=0)
+    ratio = parse_number("target_ratio", target_ratio, above=0, at_most=MAX_COUNT)
     factor = ratio * _parse_crop_pct(crop_pct) / _mean_side(parse_range("scale", scale, upper=1.0))
     height, width = parse_size(train_size, argument="train_size")
     return nearest_multiple(height * factor, multiple), nearest_multiple(width * factor, multiple)
