@@ -204,7 +204,7 @@ def test_other_arguments_reach_the_model() -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"multiple": 0}, rn.ArgumentError, "multiple: expected a positive int up to 2147483647, got 0"),
+        ({"multiple": 0}, rn.ArgumentError, "multiple: expected a positive int, got 0"),
         ({"multiple": "always"}, rn.UnknownNameError, "multiple: expected one of 'auto', got 'always'"),
         ({"mode": "wrap"}, rn.UnknownNameError, "mode: expected one of 'replicate', 'reflect', 'constant'"),
         ({"position": "end"}, rn.UnknownNameError, "position: expected one of 'center', 'top_left'"),

@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_map
 from .._checks import check_choice, check_positive, parse_number
 from .._errors import ArgumentError, DtypeError, ShapeError, UnsupportedModelError
 from .._modules import accepts_loss_kwargs, call_with_images, check_model, find_images
-from .._sizes import MAX_SIDE, POSITIONS, Placement, place, round_up_to_multiple
+from .._sizes import POSITIONS, Placement, place, round_up_to_multiple
 from .._tracing import side_multiple
 
 Mode = Literal["replicate", "reflect", "constant"]
@@ -143,7 +143,7 @@ class AnySize(nn.Module):
 
 def _parse_multiple(model: nn.Module, multiple: int | Literal["auto"], in_channels: int) -> int:
     if not isinstance(multiple, str):
-        check_positive("multiple", multiple, at_most=MAX_SIDE)
+        check_positive("multiple", multiple)
         return multiple
     check_choice("multiple", multiple, ("auto",))
     found = side_multiple(model, in_channels, keep_lines=True)
