@@ -73,6 +73,8 @@ PAGES = {
     "learned_resizer": Page(figures=(_ARMS, _CURVES)),
     "fold_transfer": Page(tables=(_tables.fold_table,)),
     "transfer": Page(tables=(partial(_tables.accuracy_table, speed=False),), figures=(_MACS,)),
+    "adapt_features": Page(tables=(partial(_tables.accuracy_table, speed=False),), figures=(_MACS,)),
+    "adapt_pretrained": Page(figures=(_MACS,)),
     "imagenette": Page(figures=(_ARMS, _CURVES)),
     "imagewoof": Page(figures=(_ARMS, _CURVES)),
     "resizer_stability": Page(tables=(_tables.stability_table,), figures=(Figure(_plots.stability),)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ._cifar import CROP_POLICY, FOLD_TRANSFER, RESNET20_RECIPE, RESNET50_FIX, SHAPE, STEM_BY_RESOLUTION
 from ._experiment import Experiment
+from ._pretrained import ADAPT_FEATURES, ADAPT_PRETRAINED
 from ._record import RECORD
 from ._resizer import IMAGENETTE, IMAGEWOOF, LEARNED_RESIZER, RESIZER_STABILITY
 from ._transfer import TRANSFER
@@ -20,6 +21,8 @@ EXPERIMENTS: dict[str, dict[str, Experiment]] = {
     "learned_resizer": LEARNED_RESIZER,
     "fold_transfer": FOLD_TRANSFER,
     "transfer": TRANSFER,
+    "adapt_features": ADAPT_FEATURES,
+    "adapt_pretrained": ADAPT_PRETRAINED,
     "imagenette": IMAGENETTE,
     "imagewoof": IMAGEWOOF,
     "resizer_stability": RESIZER_STABILITY,

@@ -47,21 +47,25 @@ def torchvision_features(name: str) -> nn.Module:
 
 
 @cache
-def _backbone(make: Callable[[], nn.Module]) -> nn.Module:
+def backbone(make: Callable[[], nn.Module]) -> nn.Module:
+    """Return the network in evaluation mode with frozen weights, made once."""
     return make().eval().requires_grad_(False)
 
 
 @torch.no_grad()
-def extract(make: Callable[[], nn.Module], size: int, data: ImageData) -> ImageData:
-    """Return the frozen network's features of every image at ``size`` px, standardized over the training set."""
-    backbone = _backbone(make).to(data.x_train.device, memory_format=torch.channels_last)
-    mean, std = backbone.mean_and_std
+def extract(make: Callable[[], nn.Module], size: int | None, data: ImageData) -> ImageData:
+    """Return the frozen network's features of every image, standardized over the training set.
+
+    The images are resized to ``size`` px first; None keeps their size.
+    """
+    frozen = backbone(make).to(data.x_train.device, memory_format=torch.channels_last)
+    mean, std = frozen.mean_and_std
     data = replace(data, mean=mean, std=std)
 
     def features(images: Tensor) -> Tensor:
-        batches = track(images.split(200), f"features at {size} px", transient=True)
+        batches = track(images.split(200), f"features at {size or images.shape[-1]} px", transient=True)
         with autocast(images.device):
-            return torch.cat([backbone(as_input(data.normalize(batch), size)).float() for batch in batches])
+            return torch.cat([frozen(as_input(data.normalize(batch), size)).float() for batch in batches])
 
     x_train, x_test = features(data.x_train), features(data.x_test)
     center, spread = x_train.mean(0), x_train.std(0) + 1e-6
@@ -81,7 +85,7 @@ def _arms(*networks: str) -> dict[str, Arm]:
         make, num_features = _NETWORKS[name]
         for size in (32, 64, 128, 224):
             head, prepare = partial(nn.Linear, num_features, 10), cache(partial(extract, make, size))
-            arms[f"{name}, {size} px"] = Arm(head, {"upscale": size}, prepare, counted=partial(_backbone, make))
+            arms[f"{name}, {size} px"] = Arm(head, {"upscale": size}, prepare, counted=partial(backbone, make))
     return arms
 
 

@@ -42,10 +42,11 @@ def _pinv_matrix(before: int, after: int) -> Tensor:
 
 
 def resize_filter(weight: Tensor, kernel_size: int, *, method: Method = "center") -> Tensor:
-    """Resize the filters of a convolution to another odd kernel size.
+    """Resize the filters of a convolution to another kernel size.
 
     "center" keeps the scale: a smaller kernel is the middle of the old one, a larger one is padded with zeros. With the
-    padding ``kernel_size // 2`` the response to a pattern that fits the smaller kernel stays the same.
+    padding ``kernel_size // 2`` the response to a pattern that fits the smaller kernel stays the same. Both sizes have
+    to be odd, or both even.
 
     "area" and "pinv" keep the content: k' pixels of the new filter cover what k pixels of the old one did, so the
     filter fits images that have shrunk (or grown) by k / k'. Both keep the DC response, which is the sum of the filter.
@@ -59,28 +60,33 @@ def resize_filter(weight: Tensor, kernel_size: int, *, method: Method = "center"
     - (<v, x> - <w, U x U'>)**2 for a smaller kernel, where v = U' w U, and
     - (<v, U x U'> - <w, x>)**2 for a larger one, where v = pinv(U') w pinv(U), the solution of least norm.
 
-    This is FlexiViT's PI-resize, proposed there for patch embeddings. The minimum is 0 for any patches, because a small
-    patch determines its upscaling. In a convolution, however, a window of the upscaled image also reads up to one pixel
-    of the small image beyond the k' pixels of the patch. "pinv" assumes that such a pixel equals its neighbor inside,
-    which is the best linear prediction for an image whose rows and columns are first-order Markov with a correlation
-    near 1. ``fold_upscale`` includes those pixels, in a larger kernel.
+    The minimum is 0 for any patches, because a small patch determines its upscaling. In a convolution, however, a
+    window of the upscaled image also reads up to one pixel of the small image beyond the k' pixels of the patch. "pinv"
+    assumes that such a pixel equals its neighbor inside, which is the best linear prediction for an image whose rows
+    and columns are first-order Markov with a correlation near 1. ``fold_upscale`` includes those pixels, in a larger
+    kernel.
+
+    For a larger kernel, "pinv" is FlexiViT's PI-resize, proposed there for patch embeddings. For a smaller kernel
+    FlexiViT inverts a downscaling instead. Let D be its (small, large) matrix without antialiasing. Its filter is
+    pinv(D') w pinv(D), which ignores the pixels that D skips (half of each axis from 16x16 to 4x4), so it does not keep
+    the DC response.
 
     Differentiable in ``weight``; half precision is computed in float32.
 
     Source: Beyer et al. 2022, "FlexiViT", section 3.4 (arXiv 2212.08013).
 
     Args:
-        weight: (O, I, k, k), k odd, floating point.
-        kernel_size: k', odd, in pixels.
+        weight: (O, I, k, k), floating point.
+        kernel_size: k', in pixels.
         method: "center", "area" or "pinv".
 
     Returns:
         (O, I, k', k'), a copy with the dtype, device and memory format of ``weight``.
 
     Raises:
-        ShapeError: ``weight`` is not (O, I, k, k) with odd k.
+        ShapeError: ``weight`` is not (O, I, k, k).
         DtypeError: ``weight`` is not a dense floating point tensor.
-        ArgumentError: an even or non-positive ``kernel_size``.
+        ArgumentError: a non-positive ``kernel_size``, or method "center" between an odd and an even size.
         UnknownNameError: an unknown method.
 
     Example:
@@ -97,10 +103,13 @@ def resize_filter(weight: Tensor, kernel_size: int, *, method: Method = "center"
     check_choice("method", method, get_args(Method))
     check_positive("kernel_size", kernel_size)
     check_filter("resize_filter", weight)
-    if kernel_size % 2 == 0:
-        raise ArgumentError(f"kernel_size: expected an odd number, got {kernel_size}")
     before = weight.shape[-1]
     if method == "center":
+        if (kernel_size - before) % 2:
+            raise ArgumentError(
+                f'kernel_size: method="center" needs two odd or two even sizes, got {before} and {kernel_size}; '
+                'use "area" or "pinv"'
+            )
         return F.pad(weight, [(kernel_size - before) // 2] * 4)  # a negative margin crops; a copy even at 0
     make_matrix = _area_matrix if method == "area" else _pinv_matrix
     return resample(weight, make_matrix(before, kernel_size))

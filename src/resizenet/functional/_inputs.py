@@ -25,10 +25,10 @@ def check_image(operation: str, x: Tensor) -> None:
 
 
 def check_filter(operation: str, weight: Tensor) -> None:
-    """Raise unless ``weight`` is a dense tensor (O, I, k, k), floating point, with odd k."""
+    """Raise unless ``weight`` is a dense tensor (O, I, k, k), floating point."""
     _check_dense(operation, weight, "(O, I, k, k)")
-    if weight.ndim != 4 or weight.shape[-1] != weight.shape[-2] or weight.shape[-1] % 2 == 0:
-        raise ShapeError(f"{operation}: expected (O, I, k, k) with odd k, got {tuple(weight.shape)}")
+    if weight.ndim != 4 or weight.shape[-1] != weight.shape[-2] or weight.shape[-1] == 0:
+        raise ShapeError(f"{operation}: expected (O, I, k, k), got {tuple(weight.shape)}")
     if weight.dtype not in _FLOATS:
         raise DtypeError(f"{operation}: expected a floating point filter, got {weight.dtype}")
 
