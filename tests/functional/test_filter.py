@@ -14,7 +14,8 @@ from resizenet.functional import fold_upscale, resize_filter
 
 EXACT = {"rtol": 0, "atol": 1e-12}
 METHODS = ("center", "area", "pinv")
-KERNELS = [(7, 3), (7, 5), (5, 3), (11, 7), (3, 1), (3, 7), (5, 7), (1, 3)]
+KERNELS = [(7, 3), (7, 5), (5, 3), (11, 7), (3, 1), (3, 7), (5, 7), (1, 3), (16, 8), (8, 10)]
+ODD_AND_EVEN = [(14, 5), (4, 3), (3, 8)]
 
 
 def filters(k: int, *, out_channels: int = 5, in_channels: int = 2) -> Tensor:
@@ -63,7 +64,7 @@ def photographs() -> Tensor:
 # --- area
 
 
-@pytest.mark.parametrize(("k", "kernel_size"), KERNELS)
+@pytest.mark.parametrize(("k", "kernel_size"), KERNELS + ODD_AND_EVEN)
 def test_area_gives_each_new_pixel_the_weights_that_it_covers(k: int, kernel_size: int) -> None:
     weight = filters(k)
     # k * k' cells per side, which both sizes divide
@@ -80,7 +81,7 @@ def test_area_is_exact_for_images_upscaled_by_repetition() -> None:
 
 
 @pytest.mark.parametrize("method", ["area", "pinv"])
-@pytest.mark.parametrize(("k", "kernel_size"), KERNELS)
+@pytest.mark.parametrize(("k", "kernel_size"), KERNELS + ODD_AND_EVEN)
 def test_the_response_to_a_constant_image_is_kept(k: int, kernel_size: int, method: str) -> None:
     weight = filters(k)
     resized = resize_filter(weight, kernel_size, method=method)
@@ -105,7 +106,7 @@ def test_pinv_responds_to_a_patch_as_the_larger_filter_responds_to_its_upscaling
     assert errors(weight, kernel_size, patches)["pinv"] < 1e-24
 
 
-@pytest.mark.parametrize(("k", "kernel_size"), [(7, 3), (7, 5), (5, 3)])
+@pytest.mark.parametrize(("k", "kernel_size"), [(7, 3), (7, 5), (5, 3), (16, 8), (4, 3)])
 def test_pinv_is_the_least_squares_solution(k: int, kernel_size: int, photographs: Tensor) -> None:
     weight, patches = filters(k), patches_of(photographs, kernel_size)
     wanted = responses(weight, upscaled(patches, k))
@@ -147,6 +148,35 @@ def test_in_a_convolution_over_photographs_pinv_is_also_the_closest(
         for m in METHODS
     }
     assert 0 < error["pinv"] < error["area"] < 0.1 < error["center"]
+
+
+def pi_resized(weight: Tensor, kernel_size: int) -> np.ndarray:
+    """FlexiViT's PI-resize as its section 3.4 writes it: pinv(B') vec(w), B being a resize of whole patches.
+
+    Source: Beyer et al. 2022, arXiv 2212.08013. The resize of its code is bilinear without antialiasing.
+    """
+    k = weight.shape[-1]
+    basis = torch.eye(k * k, dtype=torch.float64).reshape(-1, 1, k, k)
+    resized = F.interpolate(basis, (kernel_size, kernel_size), mode="bilinear", antialias=False)
+    inverse = np.linalg.pinv(resized.flatten(1).numpy())  # (k * k, k' * k') is B'
+    return (weight.reshape(-1, k * k).numpy() @ inverse.T).reshape(*weight.shape[:2], kernel_size, kernel_size)
+
+
+@pytest.mark.parametrize(("k", "kernel_size"), [(4, 6), (8, 10), (3, 8), (5, 12)])
+def test_pinv_for_a_larger_kernel_is_the_pi_resize_of_flexivit(k: int, kernel_size: int) -> None:
+    weight = filters(k)
+    resized = resize_filter(weight, kernel_size, method="pinv").numpy()
+    np.testing.assert_allclose(resized, pi_resized(weight, kernel_size), rtol=0, atol=1e-11)
+
+
+def test_the_pi_resize_to_a_quarter_skips_pixels_which_pinv_does_not() -> None:
+    weight = filters(16)
+    published, resized = pi_resized(weight, 4), resize_filter(weight, 4, method="pinv")
+    skipped = torch.from_numpy(np.isin(np.arange(16) % 4, (0, 3)))
+    changed = torch.where(skipped | skipped[:, None], 0.0, weight)
+    np.testing.assert_allclose(published, pi_resized(changed, 4), rtol=0, atol=1e-11)
+    assert not np.allclose(published.sum((2, 3)), weight.sum((2, 3)), rtol=0.01)
+    torch.testing.assert_close(resized.sum((2, 3)), weight.sum((2, 3)), **EXACT)
 
 
 def test_pinv_uses_half_integer_pixel_centers() -> None:
@@ -220,6 +250,7 @@ def test_center_keeps_the_middle_or_pads_with_zeros() -> None:
     weight, x = filters(3), torch.rand(2, 2, 11, 13, dtype=torch.float64)
     middle = resize_filter(torch.arange(49.0).reshape(1, 1, 7, 7), 3)
     assert middle.flatten().tolist() == [16, 17, 18, 23, 24, 25, 30, 31, 32]
+    assert resize_filter(torch.arange(16.0).reshape(1, 1, 4, 4), 2).flatten().tolist() == [5, 6, 9, 10]
     torch.testing.assert_close(
         F.conv2d(x, resize_filter(weight, 7), padding=3), F.conv2d(x, weight, padding=1), **EXACT
     )
@@ -228,7 +259,7 @@ def test_center_keeps_the_middle_or_pads_with_zeros() -> None:
 @pytest.mark.parametrize(
     ("weight", "error", "message"),
     [
-        *((torch.rand(shape), rn.ShapeError, "with odd k, got") for shape in [(3, 7, 7), (1, 1, 4, 4), (1, 1, 3, 7)]),
+        *((torch.rand(shape), rn.ShapeError, ", got") for shape in [(3, 7, 7), (1, 1, 0, 0), (1, 1, 3, 7)]),
         (torch.ones(1, 1, 3, 3, dtype=torch.int64), rn.DtypeError, "a floating point filter, got torch.int64"),
         (torch.ones(1, 1, 3, 3).to(torch.float8_e5m2), rn.DtypeError, "filter, got torch.float8_e5m2"),
         (torch.ones(1, 1, 3, 3).to_sparse(), rn.DtypeError, "a dense tensor .*, got torch.sparse_coo"),
@@ -244,11 +275,18 @@ def test_other_filters_are_refused(weight: object, error: type[Exception], messa
 
 @pytest.mark.parametrize(
     ("kernel_size", "message"),
-    [(4, "an odd number, got 4"), (0, "a positive int, got 0"), (10**30 + 1, "a positive int")],
+    [(0, "a positive int, got 0"), (10**30 + 1, "a positive int")],
 )
 def test_other_kernel_sizes_are_refused(kernel_size: int, message: str) -> None:
     with pytest.raises(rn.ArgumentError, match=f"kernel_size: expected {message}"):
         resize_filter(torch.rand(1, 1, 3, 3), kernel_size)
+
+
+@pytest.mark.parametrize(("k", "kernel_size"), [(3, 4), (16, 7)])
+def test_center_needs_two_odd_or_two_even_sizes(k: int, kernel_size: int) -> None:
+    message = f'kernel_size: method="center" needs two odd or two even sizes, got {k} and {kernel_size}; use "area"'
+    with pytest.raises(rn.ArgumentError, match=message):
+        resize_filter(torch.rand(1, 1, k, k), kernel_size)
 
 
 def test_an_unknown_method_is_refused() -> None:

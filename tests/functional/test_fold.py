@@ -51,6 +51,48 @@ def test_with_replicate_padding_folded_equals_upscaled_everywhere(k: int, scale:
     torch.testing.assert_close(small, large, **EXACT)
 
 
+PATCHES = [  # (k, stride, scale, folded k, folded stride)
+    *((16, 16, scale, *folded) for scale, folded in {2: (10, 8), 4: (6, 4), 8: (4, 2)}.items()),
+    *((4, 4, scale, *folded) for scale, folded in {2: (4, 2), 4: (3, 1)}.items()),
+    (14, 14, 2, 9, 7),
+    (4, 2, 2, 4, 1),  # patches that overlap
+]
+
+
+@pytest.mark.parametrize(("k", "stride", "scale", "folded_k", "folded_stride"), PATCHES)
+@pytest.mark.parametrize("size", [(32, 32), (17, 23)])
+def test_unpadded_patches_are_folded_exactly_with_replicate_padding(
+    k: int, stride: int, scale: int, folded_k: int, folded_stride: int, size: tuple[int, int]
+) -> None:
+    weight, x = torch.randn(5, 3, k, k, dtype=torch.float64), torch.randn(2, 3, *size, dtype=torch.float64)
+    folded = fold_upscale(weight, scale=scale, stride=stride)
+    assert folded.shape == (5, 3, folded_k, folded_k)
+    small = F.conv2d(F.pad(x, [1] * 4, mode="replicate"), folded, stride=folded_stride)
+    torch.testing.assert_close(small, F.conv2d(upscaled(x, scale), weight, stride=stride), rtol=0, atol=2e-13)
+
+
+def test_with_zero_padding_unpadded_patches_differ_at_the_border() -> None:
+    weight, x = torch.randn(5, 3, 16, 16, dtype=torch.float64), torch.randn(2, 3, 32, 32, dtype=torch.float64)
+    differs = F.conv2d(x, fold_upscale(weight, stride=16), stride=8, padding=1) - F.conv2d(
+        upscaled(x, 2), weight, stride=16
+    )
+    differs = differs.abs().amax((0, 1)) > 1e-3
+    assert differs[0].all()
+    assert not differs[1:-1, 1:-1].any()
+
+
+@pytest.mark.parametrize(("k", "padding", "small"), [(3, 0, (1, 1)), (5, 1, (1, 2)), (6, 2, (2, 2)), (4, 1, (1, 1))])
+def test_another_padding_shifts_the_windows(k: int, padding: int, small: tuple[int, int]) -> None:
+    """TensorFlow pads 3x3 filters of stride 2 by nothing above and one pixel below, and 5x5 ones by one and two."""
+    weight, x = torch.randn(5, 3, k, k, dtype=torch.float64), torch.randn(2, 3, 17, 23, dtype=torch.float64)
+    after = k - 2 - padding
+    before_and_after = [padding, after, padding, after]
+    large = F.conv2d(F.pad(upscaled(x, 2), before_and_after, mode="replicate"), weight, stride=2)
+    folded = fold_upscale(weight, stride=2, padding=padding)
+    replicated = F.conv2d(F.pad(x, [small[0], small[1]] * 2, mode="replicate"), folded)
+    torch.testing.assert_close(replicated, large, **EXACT)
+
+
 def test_with_zero_padding_the_outer_two_rows_and_columns_differ() -> None:
     large, small, margin = large_and_small(7, 2, 1)
     assert margin == 2
@@ -130,6 +172,8 @@ def test_gradients_are_right() -> None:
         ({"scale": 0}, r"scale: expected a positive int, got 0"),
         ({"scale": 1.5}, r"scale: expected a positive int, got 1.5"),
         ({"stride": -2}, r"stride: expected a positive int, got -2"),
+        ({"padding": -1}, r"padding: expected an int from 0 to 6, got -1"),
+        ({"padding": 7}, r"padding: expected an int from 0 to 6, got 7"),
     ],
 )
 def test_other_scales_and_strides_are_refused(options: dict[str, object], message: str) -> None:
