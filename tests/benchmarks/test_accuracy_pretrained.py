@@ -1,4 +1,4 @@
-"""The ways to use pretrained weights at 32 px: what each changes in the network, and the images on which learning rates are chosen."""
+"""The ways to use pretrained weights at 32 px: what each changes in the network, and their validation images."""
 
 import numpy as np
 import pytest
