@@ -28,8 +28,7 @@ class Digits(Dataset):
         return len(self.images)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        # The wrapped model takes its images as "x".
-        return {"x": self.transform(self.images[index]), "labels": self.labels[index]}
+        return {"pixel_values": self.transform(self.images[index]), "labels": self.labels[index]}
 
 
 def accuracy(found: EvalPrediction) -> dict[str, float]:
@@ -53,7 +52,7 @@ def main(*, epochs: int = 5, limit: int = 1_400) -> dict[str, float]:
             per_device_train_batch_size=32,
             per_device_eval_batch_size=100,
             dataloader_drop_last=True,
-            remove_unused_columns=False,  # the Trainer would look for "x" in the signature of the bare model
+            remove_unused_columns=False,  # it would keep only what the wrapper's own signature names
             label_names=["labels"],
             save_strategy="no",
             report_to="none",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -70,32 +70,43 @@ def copy_model(model: Module, *, operation: str) -> Module:
 
 
 def find_images(
-    model: nn.Module, x: Tensor | None, keywords: Mapping[str, Any], *, operation: str
+    function: Callable[..., Any], x: Tensor | None, keywords: Mapping[str, Any], *, operation: str
 ) -> tuple[str | None, Tensor]:
     """Return the images of a call and the keyword under which they were passed, None for the first argument.
 
-    The keyword is ``pixel_values``, as in transformers, or the name of the model's own first argument.
+    The keyword is ``pixel_values``, as in transformers, or the name of the function's own first argument.
+
+    Args:
+        function: the model or method that the images are for.
+        x: the first argument of the call; None if there was none.
+        keywords: the keyword arguments of the call.
+        operation: the name for messages.
 
     Raises:
         DtypeError: no images were passed.
     """
     if x is not None:
         return None, x
-    parameters = list(inspect.signature(model.forward).parameters)
+    parameters = list(_parameters(function))
     for name in ("pixel_values", *parameters[:1]):
         if keywords.get(name) is not None:
             return name, keywords[name]
     raise DtypeError(
-        f"{operation}: expected images as the first argument, as pixel_values or under the name of the first argument "
-        f"of {type(model).__name__}, got {sorted(keywords) or 'no arguments'}"
+        f"{operation}: expected images as the first argument, as pixel_values or under the name of the model's own "
+        f"first argument, got {sorted(keywords) or 'no arguments'}"
     )
 
 
+def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    """The parameters of a function, or of the ``forward`` of a module."""
+    return inspect.signature(function.forward if isinstance(function, nn.Module) else function).parameters
+
+
 def call_with_images(
-    model: nn.Module, name: str | None, images: Tensor, args: tuple[Any, ...], keywords: Mapping[str, Any]
+    function: Callable[..., Any], name: str | None, images: Tensor, args: tuple[Any, ...], keywords: Mapping[str, Any]
 ) -> Any:
-    """Call the model with other images than ``find_images`` found, in the same place."""
-    return model(images, *args, **keywords) if name is None else model(*args, **{**keywords, name: images})
+    """Call a model or method with other images than ``find_images`` found, in the same place."""
+    return function(images, *args, **keywords) if name is None else function(*args, **{**keywords, name: images})
 
 
 def accepts_loss_kwargs(model: nn.Module) -> bool:
@@ -103,8 +114,7 @@ def accepts_loss_kwargs(model: nn.Module) -> bool:
 
     A model may say so by an attribute of this name; otherwise the Trainer looks for ``**kwargs`` in its signature.
     """
-    parameters = inspect.signature(model.forward).parameters.values()
-    has_keywords = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    has_keywords = any(parameter.kind is parameter.VAR_KEYWORD for parameter in _parameters(model).values())
     return bool(getattr(model, "accepts_loss_kwargs", has_keywords))
 
 

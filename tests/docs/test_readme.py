@@ -15,7 +15,10 @@ SNIPPETS = re.compile(r"```python\n(.*?)```(?:\n+```text\n(.*?)```)?", re.DOTALL
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_every_snippet_runs_and_prints_the_text_below_it(page: Path) -> None:
+def test_every_snippet_runs_and_prints_the_text_below_it(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where snippets write their files
     text = page.read_text()
     snippets = SNIPPETS.findall(text)
     assert len(snippets) == text.count("```python") > 0

@@ -162,6 +162,7 @@ SPECIAL: dict[str, dict[str, Callable[[], Any]]] = {  # where the name alone doe
     "models.BlurPool.forward": {"x": lambda: torch.rand(2, 4, 8, 12)},
     "models.ResNet9.forward_head": {"features": lambda: torch.rand(2, 512, 2, 2)},
     "resizers.ResizedModel.load_resizer": {"source": lambda: rn.Resizer(8).state_dict()},
+    "resizers.ResizedModel.forward": {"x": image},
     "resizers.ResizedModel": {"resizer": lambda: rn.Resizer(8)},
     "surgery.AnySize.forward": {"x": image},
     "surgery.adapt": {"model": lambda: network("imagenet")},

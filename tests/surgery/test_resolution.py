@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
+from transformers import ResNetConfig, ResNetForImageClassification
 
 import resizenet as rn
 
@@ -268,6 +269,23 @@ def test_on_failure_or_interruption_the_model_is_restored(error: BaseException, 
     assert differences(before, whole(model)) == set()
 
 
+@pytest.mark.parametrize(("images", "labels"), [("pixel_values", "labels"), ("image", "label"), ("x", "labels")])
+def test_dicts_give_what_tuples_give(images: str, labels: str) -> None:
+    given, dicts = batches(), [{"id": 3, labels: second, images: first} for first, second in batches()]
+    expected = rn.adapt_to_resolution(network(), given, mode="bn+head")
+    found = rn.adapt_to_resolution(network(), dicts, mode="bn+head")
+    torch.testing.assert_close(found.state_dict(), expected.state_dict(), rtol=0, atol=0)
+
+
+def test_the_head_of_a_model_of_transformers_is_tuned() -> None:
+    config = ResNetConfig(embedding_size=4, hidden_sizes=[4, 8], depths=[1, 1], layer_type="basic", num_labels=5)
+    model = ResNetForImageClassification(config)
+    before = model.classifier[1].weight.detach().clone()
+    data = [{"pixel_values": torch.rand(8, 3, 32, 32), "labels": torch.arange(8) % 5}]
+    rn.adapt_to_resolution(model, data, mode="bn+head")
+    assert not torch.equal(model.classifier[1].weight, before)
+
+
 def test_the_model_is_restored_after_a_batch_that_it_cannot_take() -> None:
     model = oddly_set(network())
     before = whole(model)
@@ -293,12 +311,18 @@ MISTAKES: dict[str, tuple[Any, dict[str, object], type[Exception], str]] = {
         [IMAGES],
         HEAD_ONLY,
         rn.ArgumentError,
-        r"batches: expected \(images, labels\) for mode=.bn\+head., got Tensor without labels",
+        r"batches: expected \(images, labels\) or dicts .* for mode=.bn\+head., got Tensor without labels",
     ),
     "a tuple of one": ([(IMAGES,)], HEAD_ONLY, rn.ArgumentError, r"got tuple without labels"),
     "labels of another type": ([(IMAGES, "cat")], HEAD_ONLY, rn.ArgumentError, r"got tuple without labels"),
-    "dicts": ([{"image": IMAGES}], {}, rn.ArgumentError, r"batches: expected tensors or \(images, labels\), got dict"),
-    "an empty tuple": ([()], {}, rn.ArgumentError, r"batches: expected tensors or \(images, labels\), got tuple"),
+    "a dict without images": (
+        [{"picture": IMAGES}],
+        {},
+        rn.ArgumentError,
+        r"expected tensors, .* or dicts with images under one of .*, got dict with the keys \['picture'\]",
+    ),
+    "a dict without labels": ([{"image": IMAGES}], HEAD_ONLY, rn.ArgumentError, r"got dict .* without labels"),
+    "an empty tuple": ([()], {}, rn.ArgumentError, r"batches: expected tensors, \(images, labels\) or .*, got tuple"),
     "mode": ([IMAGES], {"mode": "head"}, rn.UnknownNameError, r"mode: expected one of 'bn', 'bn\+head', got 'head'"),
     "num_batches": ([IMAGES], {"num_batches": 0}, rn.ArgumentError, r"num_batches: expected a positive int, got 0"),
     "a number": (5, {}, rn.ArgumentError, r"batches: expected an iterable of batches, got int"),

@@ -60,9 +60,22 @@ def test_a_resize_that_is_no_window_is_unknown(resize: Callable[..., torch.Tenso
     assert (row.stride, row.receptive_field, row.reach) == (None, None, "unknown")
 
 
+@pytest.mark.parametrize("size", [50, 16, (48, 50)])
+def test_a_resizer_by_a_factor_that_is_not_whole_leaves_both_unknown(size: int | Pair) -> None:
+    for resizer in (rn.FixedResizer(24), rn.LinearResizer(24), rn.LaplacianResizer(24), rn.Resizer(24)):
+        found = rn.report(resizer.wrap(nn.Sequential(nn.Conv2d(3, 4, 3, 2))), size)
+        assert (found.final.output_map, found.output_stride, found.receptive_field) == ((11, 11), None, None)
+
+
 @pytest.mark.parametrize(
     ("resizer", "factors"),
-    [(rn.FixedResizer, (3, 2)), (rn.Resizer, (2, 2)), (rn.Resizer, (3, 4)), (rn.LinearResizer, (2, 4))],
+    [
+        (rn.FixedResizer, (3, 2)),
+        (rn.Resizer, (2, 2)),
+        (rn.Resizer, (3, 4)),
+        (rn.LinearResizer, (2, 4)),
+        (rn.LaplacianResizer, (2, 3)),
+    ],
 )
 def test_a_model_behind_a_resizer_keeps_its_stride_and_field(resizer: type[nn.Module], factors: Pair) -> None:
     size = 24 * factors[0], 24 * factors[1]

@@ -150,6 +150,11 @@ def report(model: nn.Module, input_size: Size, *, in_channels: int = 3) -> Geome
     field is "image" if a position sees the whole image. It is "?" if what a position sees is unknown or differs between
     positions, as in window attention.
 
+    Behind a resize that shrinks both sides by whole factors, such as a resizer's, the factor multiplies the stride, and
+    fields stay exact. Behind any other resize, positions see windows of different sizes at different distances, so the
+    stride is "-" and the field is "?". They are unknown too behind a ``LinearResizer`` whose oversampled size does not
+    divide the image's. Behind the copy that ``Resizer.fuse`` returns, only the stride is known; report the resizer.
+
     ``AnySize`` is suggested if both sides of an image must be multiples of a number, which is looked for among powers
     of two and three or seven times these, up to 128. ``adapt`` is suggested if the model begins with a strided
     convolution whose windows overlap. Every suggestion is tried on a copy without values when ``suggestions`` is first

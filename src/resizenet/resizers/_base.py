@@ -27,9 +27,18 @@ class BaseResizer(nn.Module):
     def __init__(self, size: Size, *, interpolation: Interpolation, antialias: bool) -> None:
         super().__init__()
         check_choice("interpolation", interpolation, INTERPOLATIONS)
-        self.size = parse_size(size)
+        self.size = size
         self.interpolation = interpolation
         self.antialias = antialias
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the result in pixels; it can be set, to one int too."""
+        return self._size
+
+    @size.setter
+    def size(self, size: Size) -> None:
+        self._size = parse_size(size)
 
     def forward(self, x: Tensor, size: Size | None = None) -> Tensor:
         """Resize ``x`` to ``size``, for this call only, or to the resizer's own size.

@@ -138,9 +138,12 @@ class LaplacianResizer(BaseResizer):
 
 def _pad(x: Tensor, dim: int, margin: int, mode: PaddingMode) -> Tensor:
     """Pad both ends of one axis; unlike in ``F.pad``, a reflected margin may exceed the image."""
-    if mode == "zeros":
-        return F.pad(x, (0, 0, margin, margin) if dim == 2 else (margin, margin))
+    margins = (0, 0, margin, margin) if dim == 2 else (margin, margin, 0, 0)
     last = x.shape[dim] - 1
+    if mode == "zeros":
+        return F.pad(x, margins)
+    if not torch.compiler.is_compiling() and (mode == "replicate" or margin <= last):  # would guard an exported graph
+        return F.pad(x, margins, mode)
     index = torch.arange(-margin, last + 1 + margin, device=x.device)
     if mode == "reflect":
         index = last - (last - index.abs()).abs()

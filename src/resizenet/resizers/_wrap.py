@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -9,19 +10,34 @@ from torch import Tensor, nn
 
 from .._checks import parse_number
 from .._errors import UnsupportedModelError
-from .._modules import copy_model
+from .._modules import accepts_loss_kwargs, call_with_images, copy_model, find_images
+from .._sizes import Size
 from .._weights import Source, check_weights, read_weights
+
+TAKES_IMAGES = (  # methods of other libraries whose first argument, or pixel_values, are images
+    *("forward_features", "forward_intermediates", "get_intermediate_layers"),  # timm, DINO
+    *("get_image_features", "generate"),  # transformers
+    *("encode_image", "extract_features", "extract_endpoints", "predict"),  # CLIP, efficientnet_pytorch, smp
+)
+SAVES = ("save_pretrained", "push_to_hub", "save")  # they would save the model without the resizer
+
+
+class _SavesModelOnlyError(UnsupportedModelError, AttributeError):
+    """Raised for a saving method of the model; an AttributeError, so that ``hasattr`` returns False."""
 
 
 class ResizedModel(nn.Module):
     """Resizes, then calls the model.
 
-    An attribute that this module lacks is looked up and set on the model, as torch.compile's wrapper does: ``.fc``,
-    ``.forward_features`` and ``.default_cfg`` keep working, and ``wrapped.fc = nn.Linear(512, 10)`` replaces the
-    classifier. A method found in this way belongs to the model and takes images that are already resized.
+    An attribute that this module lacks is looked up and set on the model, as torch.compile's wrapper does: ``.fc`` and
+    ``.default_cfg`` keep working, and ``wrapped.fc = nn.Linear(512, 10)`` replaces the classifier. There are two
+    exceptions. Methods that take images resize them first, as ``forward`` does: ``forward_features``,
+    ``forward_intermediates``, ``get_intermediate_layers``, ``get_image_features``, ``generate``, ``encode_image``,
+    ``extract_features``, ``extract_endpoints`` and ``predict``. Methods that would save the model without the resizer
+    raise ``UnsupportedModelError``: ``save_pretrained``, ``push_to_hub`` and ``save``.
 
     Args:
-        resizer: called with the images only.
+        resizer: called with the images, and with ``size`` if a call passes one.
         model: called with the resized images and all other arguments of ``forward``.
 
     Keys of the state dict are ``resizer.*`` and ``model.*``.
@@ -49,9 +65,32 @@ class ResizedModel(nn.Module):
         self.resizer = resizer
         self.model = model
 
-    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Any:
-        """``model(resizer(x), *args, **kwargs)``; ``x`` is (B, C, H, W)."""
-        return self.model(self.resizer(x), *args, **kwargs)
+    def forward(self, x: Tensor | None = None, *args: Any, size: Size | None = None, **kwargs: Any) -> Any:
+        """``model(resizer(x, size), *args, **kwargs)``.
+
+        Args:
+            x: (B, C, H, W). It can also be passed as ``pixel_values``, or under the name of the model's own first
+                argument.
+            *args: passed on to the model.
+            size: (height, width) in pixels or one int, for this call only; by default the resizer's own size.
+            **kwargs: passed on to the model.
+
+        Raises:
+            DtypeError: no images were passed.
+        """
+        return self._resize_and_call(self.model, x, *args, size=size, **kwargs)
+
+    def _resize_and_call(
+        self, function: Callable[..., Any], x: Tensor | None = None, *args: Any, size: Size | None = None, **kwargs: Any
+    ) -> Any:
+        name, images = find_images(function, x, kwargs, operation="ResizedModel")
+        resized = self.resizer(images) if size is None else self.resizer(images, size)
+        return call_with_images(function, name, resized, args, kwargs)
+
+    @property
+    def accepts_loss_kwargs(self) -> bool:
+        """Whether the Trainer of transformers may pass ``num_items_in_batch`` to the model."""
+        return accepts_loss_kwargs(self.model)
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -60,7 +99,16 @@ class ResizedModel(nn.Module):
             model = self.__dict__.get("_modules", {}).get("model")  # absent while unpickling
             if model is None or name.startswith("__"):  # copy and pickle must not find the model's own protocol
                 raise
-            return getattr(model, name)
+            found = getattr(model, name)
+        if name in SAVES:
+            raise _SavesModelOnlyError(
+                f"ResizedModel: {name} of {type(model).__name__} would save the model without the resizer; save both "
+                f"with torch.save(wrapped.state_dict(), path), or call wrapped.model.{name}() and save "
+                "wrapped.resizer.state_dict() beside it"
+            )
+        if name in TAKES_IMAGES and callable(found) and not isinstance(found, nn.Module):
+            return functools.partial(self._resize_and_call, found)
+        return found
 
     def __setattr__(self, name: str, value: Any) -> None:
         modules = self.__dict__.get("_modules", {})

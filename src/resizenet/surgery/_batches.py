@@ -5,30 +5,48 @@ from __future__ import annotations
 import itertools
 import operator
 import sys
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from typing import Any
 
 from torch import Tensor
 
 from .._errors import ArgumentError
 
+_IMAGES, _LABELS = ("pixel_values", "images", "image", "x"), ("labels", "label")  # keys of a batch that is a dict
+
 
 def images_of(batch: Any) -> Tensor:
-    """Return the batch itself, or the first item of a tuple or list."""
-    images = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
+    """Return the batch itself, the first item of a tuple or list, or the value of a dict under one of ``_IMAGES``."""
+    images = _item(batch, 0, _IMAGES) if isinstance(batch, (tuple, list, Mapping)) else batch
     if not isinstance(images, Tensor):
-        raise ArgumentError(f"batches: expected tensors or (images, labels), got {type(batch).__name__}")
+        raise ArgumentError(
+            "batches: expected tensors, (images, labels) or dicts with images under one of "
+            f"{', '.join(map(repr, _IMAGES))}, got {_describe(batch)}"
+        )
     return images
 
 
 def labels_of(batch: Any) -> Tensor:
-    """Return the second item of a tuple or list."""
-    labels = batch[1] if isinstance(batch, (tuple, list)) and len(batch) > 1 else None
+    """Return the second item of a tuple or list, or the value of a dict under one of ``_LABELS``."""
+    labels = _item(batch, 1, _LABELS)
     if not isinstance(labels, Tensor):
         raise ArgumentError(
-            f'batches: expected (images, labels) for mode="bn+head", got {type(batch).__name__} without labels'
+            'batches: expected (images, labels) or dicts with "labels" for mode="bn+head", got '
+            f"{_describe(batch)} without labels"
         )
     return labels
+
+
+def _item(batch: Any, index: int, keys: tuple[str, ...]) -> Any:
+    """Return an item by its place, or a value of a dict by its key; None if it is missing."""
+    if isinstance(batch, Mapping):
+        return next((batch[key] for key in keys if key in batch), None)
+    return batch[index] if isinstance(batch, (tuple, list)) and len(batch) > index else None
+
+
+def _describe(batch: Any) -> str:
+    keys = f" with the keys {sorted(map(str, batch))}" if isinstance(batch, Mapping) else ""
+    return f"{type(batch).__name__}{keys}"
 
 
 def take(batches: Iterable[Any], num_batches: int, description: str) -> Generator[Any, None, None]:

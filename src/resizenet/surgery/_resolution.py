@@ -48,8 +48,9 @@ def adapt_to_resolution(
 
     Args:
         model: any model with BatchNorm.
-        batches: images (B, C, H, W), or tuples that begin with (images, labels). They are moved to the model's
-            device. "bn+head" needs the labels, class indices (B,), and iterates twice.
+        batches: images (B, C, H, W), tuples that begin with (images, labels), or dicts with the images under
+            "pixel_values", "images", "image" or "x" and the labels under "labels" or "label". They are moved to the
+            model's device. "bn+head" needs the labels, class indices (B,), and iterates twice.
         mode: "bn" or "bn+head".
         num_batches: maximum number of batches, in each of the two passes.
 
@@ -212,7 +213,8 @@ def _fine_tune(model: nn.Module, head: list[Tensor], batches: Iterable[Any]) -> 
         if images.is_inference() or labels.is_inference():  # autograd cannot save those
             images, labels = images.clone(), labels.clone()
         optimizer.zero_grad()
-        torch.autograd.backward(_loss(_call(model, images), labels))
+        out = _call(model, images)
+        torch.autograd.backward(_loss(getattr(out, "logits", out), labels))
         optimizer.step()
 
 
