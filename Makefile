@@ -28,7 +28,13 @@ $(VENV)/installed: pyproject.toml
 
 install: $(VENV)/installed  ## create .venv with all development extras
 
-demo: install  ## what resizing does to a ResNet, on digits or with DATA=cifar10.npz
+# The demo needs less than the tests; where everything is installed, this adds nothing.
+$(VENV)/installed-demo: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[demo]'
+	@touch $@
+
+demo: $(VENV)/installed-demo  ## what resizing does to a ResNet, on digits or with DATA=cifar10.npz
 	$(BIN)/python examples/demo.py $(if $(DATA),--data $(DATA))
 
 test test-slow test-floor test-gpu-stack fuzz: export OMP_NUM_THREADS ?= 1

@@ -1,11 +1,13 @@
 """What does resizing do to my ResNet? Trains torchvision's resnet18 and a small ResNet in six ways and compares them.
 
-The images are scikit-learn's digits (8x8 pixels, 1,797 images, nothing to download), or CIFAR-10 with --data.
+The images are scikit-learn's digits (8x8 pixels, ten training images of each digit, nothing to download), or CIFAR-10
+with --data.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -27,6 +29,9 @@ from demo_data import Images, load
 
 mpl.use("Agg")  # draw to a file, without a screen
 from matplotlib import pyplot as plt
+
+DEFAULTS = {"epochs": (20, 6), "images": (100, 5_000), "batch_size": (20, 64)}  # for the digits and for CIFAR-10
+MOST_TEST_IMAGES = 5_000
 
 
 @dataclass
@@ -127,27 +132,52 @@ def print_table(arms: list[Arm], images: Images, console: Console) -> None:
     console.print(table)
 
 
-@torch.no_grad()
+COLORS = ("0.45", "tab:orange", "tab:blue", "0.45", "tab:orange", "tab:blue")
+
+
 def draw(arms: list[Arm], images: Images, out: Path) -> None:
     """Draw the accuracy curves, and a row of test images before and after each resizer."""
-    resized = [arm for arm in arms if isinstance(arm.model, rn.ResizedModel)]
-    figure = plt.figure(figsize=(9, 8), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=(2, 1 + len(resized) / 2))
-    axes = above.subplots()
-    for arm in arms:
-        axes.plot(range(1, len(arm.curve) + 1), arm.curve, marker="o", label=arm.name)
-    axes.set(xlabel="epoch", ylabel="test accuracy (%)", title=images.name)
-    axes.legend()
-    x = images.x_test[:8]
-    rows = {"image": x, **{arm.name.partition(", ")[2]: arm.model.cpu().resizer.eval()(x) for arm in resized}}
-    for line, (name, row) in zip(below.subplots(len(rows), len(x)), rows.items(), strict=True):
+    figure = plt.figure(figsize=(9, 7), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=(3, 2))
+    pixels, count = images.size, len(images.x_train)
+    titles = (f"ResNet-18 on {pixels}x{pixels} pixels", f"ResNet-20 on {pixels // 2}x{pixels // 2} pixels")
+    axes = above.subplots(1, 2, sharey=True)
+    for axis, group, title in zip(axes, (arms[:3], arms[3:]), titles, strict=True):
+        draw_curves(axis, group, title)
+    axes[0].set_ylabel("test accuracy (%)")
+    above.suptitle(f"{images.name}, {count:,} training images", fontsize="large", fontweight="bold")
+    draw_images(below, [arm for arm in arms if isinstance(arm.model, rn.ResizedModel)], images.x_test[:8])
+    figure.savefig(out, dpi=120)
+
+
+def draw_curves(axis: plt.Axes, arms: list[Arm], title: str) -> None:
+    """Draw one line per arm, with its name and last accuracy beside its end."""
+    epochs = len(arms[0].curve)
+    for arm, color in zip(arms, COLORS, strict=False):
+        axis.plot(range(1, epochs + 1), arm.curve, color=color, linewidth=2)
+    lowest = -math.inf
+    for arm, color in sorted(zip(arms, COLORS, strict=False), key=lambda pair: pair[0].curve[-1]):
+        height = lowest = max(arm.curve[-1], lowest + 5)  # labels do not cover each other
+        label = f"{arm.name.partition(', ')[2] or arm.name.partition(' ')[2]} {arm.curve[-1]:.1f}"
+        axis.annotate(label, (epochs, height), (6, 0), textcoords="offset points", color=color, va="center")
+    axis.set(title=title, xlabel="epoch", xlim=(1, 1.5 * epochs), ylim=(0, 103), xticks=[1, epochs])
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+@torch.no_grad()
+def draw_images(figure: plt.FigureBase, arms: list[Arm], x: torch.Tensor) -> None:
+    """Draw a row of images, and a row of what each resizer makes of them."""
+    rows = {"image": x, **{arm.name.partition(", ")[2]: arm.model.cpu().resizer.eval()(x) for arm in arms}}
+    for line, (name, row) in zip(figure.subplots(len(rows), len(x)), rows.items(), strict=True):
         for axis, image in zip(line, row, strict=True):
             low, high = image.min(), image.max()
             axis.imshow(((image - low) / (high - low)).permute(1, 2, 0).numpy())
             axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
         line[0].set_ylabel(name, rotation=0, ha="right", va="center")
-    below.suptitle("Each image's own range of values is shown as black to white", fontsize="small")
-    figure.savefig(out, dpi=120)
+    figure.suptitle(
+        "What the small network is given, each image from its darkest to its lightest value", fontsize="medium"
+    )
 
 
 def computes_in_bf16(device: str) -> bool:
@@ -162,9 +192,9 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     add = parser.add_argument
     add("--data", type=Path, help="CIFAR-10 as an .npz or torchvision's folder; the digits if not given")
-    add("--epochs", type=int, default=6, help="number of epochs of every arm")
-    add("--images", type=int, default=5_000, help="maximum number of training images, and of test images")
-    add("--batch-size", type=int, default=64, help="images per step")
+    add("--epochs", type=int, help="number of epochs of every arm; by default 20 for the digits and 6 for CIFAR-10")
+    add("--images", type=int, help="number of training images; by default 100 of the digits and 5,000 of CIFAR-10")
+    add("--batch-size", type=int, help="images per step; by default 20 for the digits and 64 for CIFAR-10")
     add("--lr", type=float, default=0.05, help="peak learning rate")
     add(
         "--resizer-lr",
@@ -177,6 +207,9 @@ def parse() -> argparse.Namespace:
     add("--bf16", action=argparse.BooleanOptionalAction, help=bf16)
     add("--out", type=Path, default=Path("demo.png"), help="where the picture goes")
     options = parser.parse_args()
+    for name, (digits, cifar10) in DEFAULTS.items():
+        if getattr(options, name) is None:
+            setattr(options, name, cifar10 if options.data else digits)
     for name in ("epochs", "images", "batch_size"):
         if getattr(options, name) < 1:
             parser.error(f"--{name.replace('_', '-')}: expected a positive number, got {getattr(options, name)}")
@@ -191,7 +224,7 @@ def main() -> None:
     """Print the report, train every arm and compare the results."""
     options = parse()
     console = Console()
-    images = load(options.data).first(options.images)
+    images = load(options.data).first(options.images, MOST_TEST_IMAGES)
     if options.bf16 is None:
         options.bf16 = images.size >= 32 and computes_in_bf16(options.device)
     console.print(str(rn.report(torchvision.models.resnet18(num_classes=10), images.size)), highlight=False)

@@ -26,10 +26,11 @@ class Images:
         """Height and width in pixels."""
         return self.x_train.shape[-1]
 
-    def first(self, count: int) -> Images:
-        """Keep at most ``count`` images for training and for test."""
-        parts = (self.x_train, self.y_train, self.x_test, self.y_test)
-        return Images(self.name, *(part[:count] for part in parts))
+    def first(self, training: int, test: int) -> Images:
+        """Keep at most so many images for training and for test."""
+        return Images(
+            self.name, self.x_train[:training], self.y_train[:training], self.x_test[:test], self.y_test[:test]
+        )
 
 
 def load(data: Path | None) -> Images:

@@ -40,7 +40,7 @@ def test_every_arm_is_in_the_table_and_the_picture_is_drawn(
     table = printed[printed.index("accuracy") :]
     assert all(arm in table for arm in ARMS)
     with Image.open(tmp_path / "demo.png") as picture:
-        assert picture.size == (1080, 960)
+        assert picture.size == (1080, 840)
 
 
 def test_cifar10_is_read_from_a_file_of_arrays(demo: ModuleType, tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_cifar10_is_read_from_a_file_of_arrays(demo: ModuleType, tmp_path: Path)
         "y_test": np.arange(5),
     }
     np.savez(tmp_path / "cifar10.npz", **arrays)
-    images = demo.load(tmp_path / "cifar10.npz").first(6)
+    images = demo.load(tmp_path / "cifar10.npz").first(6, 6)
     assert images.x_train.shape == (6, 3, 32, 32)
     assert images.x_train[2, 1, 3, 4] == np.float32(arrays["x_train"][2, 3, 4, 1]) / np.float32(255)
     assert images.y_test.tolist() == [0, 1, 2, 3, 4]
