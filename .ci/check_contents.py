@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 SOURCE = Path("src")
+WEIGHTS = "resizenet/models/weights/*"  # each a .pt with its .json
 IN_AN_SDIST = {"", ".py", ".typed", ".md", ".rst", ".txt", ".json", ".toml", ".cff", ".png", ".svg"}
 
 
@@ -18,6 +19,7 @@ def problems_of_wheel(wheel: Path) -> list[str]:
         found = set(archive.namelist())
     info = "-".join(wheel.name.split("-")[:2]) + ".dist-info"
     expected = {str(path.relative_to(SOURCE)) for path in SOURCE.glob("resizenet/**/*.py")} | {"resizenet/py.typed"}
+    expected |= {str(path.relative_to(SOURCE)) for path in SOURCE.glob(WEIGHTS)}
     expected |= {f"{info}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE")}
     return [f"unexpected: {name}" for name in sorted(found - expected)] + [
         f"missing: {name}" for name in sorted(expected - found)
@@ -25,9 +27,10 @@ def problems_of_wheel(wheel: Path) -> list[str]:
 
 
 def problems_of_sdist(sdist: Path) -> list[str]:
-    """Files of another kind than source and docs, such as weights, data and caches."""
+    """Files of another kind than source, docs and the package's weights, such as data and caches."""
     with tarfile.open(sdist) as archive:
-        return [f"unexpected: {name}" for name in archive.getnames() if Path(name).suffix not in IN_AN_SDIST]
+        names = [name for name in archive.getnames() if Path(name).suffix not in IN_AN_SDIST]
+    return [f"unexpected: {name}" for name in names if not Path(name).match(f"*/src/{WEIGHTS}.pt")]
 
 
 if __name__ == "__main__":

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 import sys
 import time
 from pathlib import Path
 
 import torch
+from accelerate import Accelerator
 from rich.progress import Progress
 
 from benchmarks._options import computes_in_bf16, default_device, find_device, select
@@ -16,8 +18,12 @@ from benchmarks._options import computes_in_bf16, default_device, find_device, s
 from . import _docs
 from ._checkpoint import FOLDER
 from ._experiments import EXPERIMENTS, find, folder_of, versions
-from ._results import RESULTS
-from ._run import MIXED_PRECISION, Session, run_all
+from ._export import FOLDER as SHIPPED
+from ._export import export
+from ._results import RESULTS, load
+from ._run import MIXED_PRECISION, Session, file_stem, run_all
+
+_DATA = "CIFAR-10 as an .npz or a cifar-10-batches-py folder; for Imagenette the folder with train/ and val/"
 
 
 def run(options: argparse.Namespace) -> None:
@@ -71,6 +77,17 @@ def table(options: argparse.Namespace) -> None:
     print(_docs.tables_of(options.experiment, options.version, options.results))
 
 
+def ship(options: argparse.Namespace) -> None:
+    """Write the weights of an arm's seed 0 into the package."""
+    experiment, folder = find(options.experiment, options.version), folder_of(options.experiment, options.version)
+    Accelerator(cpu=True, mixed_precision="no")  # in whose precision the accuracy is measured
+    [arm] = select(experiment.arms, f"^{re.escape(options.arm)}$")
+    records = load(folder, options.results).get(arm, [])
+    weights = options.checkpoints / folder / f"{file_stem(arm, 0)}.weights"
+    shipped = export(records, weights, experiment.load(options.data), options.out)
+    print(f"{options.out}: {shipped.model}, weights {shipped.name!r}, {shipped.accuracy:.2f} % in float32")
+
+
 def picture(options: argparse.Namespace) -> None:
     """Draw the picture of the README."""
     _docs.draw_headline(options.file)
@@ -93,8 +110,7 @@ def _add_experiment(command: argparse.ArgumentParser) -> None:
 
 
 def _add_run_options(add: argparse._ActionsContainer) -> None:
-    data = "CIFAR-10 as an .npz or a cifar-10-batches-py folder; for Imagenette the folder with train/ and val/"
-    add.add_argument("--data", type=Path, required=True, help=data)
+    add.add_argument("--data", type=Path, required=True, help=_DATA)
     add.add_argument("--device", default=default_device(), help="cuda or cpu (default: %(default)s)")
     add.add_argument("--seeds", type=_positive, help="how many, instead of the experiment's own number")
     add.add_argument("--epochs", type=_positive, help="instead of the experiment's own number")
@@ -119,7 +135,14 @@ def main() -> None:
     command = commands.add_parser("table", help="print the results as a table")
     _add_experiment(command)
     command.set_defaults(call=table)
-    for reader in (listing, command):
+    shipping = commands.add_parser("export", help="write the final weights of an arm's seed 0 into the package")
+    _add_experiment(shipping)
+    shipping.add_argument("arm", help="named like its network in resizenet.list_models()")
+    shipping.add_argument("--data", type=Path, required=True, help=_DATA)
+    shipping.add_argument("--checkpoints", type=Path, default=FOLDER, help="folder of the weights")
+    shipping.add_argument("--out", type=Path, default=SHIPPED, help="folder of the result (default: the package's)")
+    shipping.set_defaults(call=ship)
+    for reader in (listing, command, shipping):
         reader.add_argument("--results", type=Path, default=RESULTS, help="folder (default: the repository's)")
     command = commands.add_parser("picture", help="draw the README's picture from the results")
     command.add_argument("file", type=Path, nargs="?", default=Path("docs/stems.svg"), help="(default: %(default)s)")

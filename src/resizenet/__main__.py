@@ -25,6 +25,7 @@ from ._checks import did_you_mean
 from ._errors import ArgumentError, UnknownNameError
 from .geometry import Comparison, compare
 from .geometry.render._text import format_count, format_table
+from .models import list_weights
 from .models._registry import FACTS
 
 _MODEL = """a model of torchvision, of `resizenet models` or of timm, if that is installed, searched in this
@@ -139,7 +140,8 @@ def _parser() -> argparse.ArgumentParser:
     several.add_argument(
         "--sizes", type=int, nargs="+", default=[32, 64, 128, 224], metavar="PX", help="sides of square images"
     )
-    commands.add_parser("models", help="names, parameters and MACs of the models for small images")
+    models = commands.add_parser("models", help="names, parameters and MACs of the models for small images")
+    models.add_argument("--weights", action="store_true", help="list the trained weights that come with the package")
     return parser
 
 
@@ -147,6 +149,18 @@ def _print_models() -> None:
     facts = ((name, FACTS[name]) for name in list_models())
     rows = [(name, format_count(found.params), format_count(found.macs)) for name, found in facts]
     print("\n".join(format_table([("model", "parameters", "MACs at 32 px"), *rows])))
+
+
+def _print_weights() -> None:
+    header = ("model", "weights", "parameters", "accuracy", "runs", "epochs", "license")
+    rows = [
+        (
+            *(found.model, found.name, format_count(found.parameters), f"{found.accuracy:.2f} %"),
+            *(str(len(found.accuracy_by_seed)), str(found.epochs), found.license),
+        )
+        for found in list_weights()
+    ]
+    print("\n".join(format_table([header, *rows])))
 
 
 def _print(found: GeometryReport | Comparison, text: str, *, as_json: bool) -> None:
@@ -181,7 +195,7 @@ def _report(options: argparse.Namespace) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     if options.command == "models":
-        _print_models()
+        _print_weights() if options.weights else _print_models()
     elif options.command == "compare":
         found = compare(_load(options.model), options.sizes, in_channels=options.in_channels)
         _print(found, str(found), as_json=options.json)

@@ -206,13 +206,19 @@ def test_unknown_name_has_a_hint(name: object, hint: str) -> None:
         ("resnet20", "dropout", r"; the arguments are act, block, .* widths, zero_init$"),
         ("resnet20", "stride", r"; did you mean 'strides'\?"),  # the network sets each block's stride
         ("resnet9", "stem", "; the arguments are act, in_channels, norm, num_classes$"),
-        ("resnet20", "pretrained", r": resizenet has no pretrained weights of this network; models\.load_checkpoint"),
-        ("resnet9", "weights", r": resizenet has no pretrained weights of this network; models\.load_checkpoint"),
+        ("resnet20", "pretrained", r": create_model\(name, weights=\.\.\.\) .*, models\.load_checkpoint those of"),
     ],
 )
 def test_unknown_argument_is_named_with_its_function_and_the_options(name: str, argument: str, expected: str) -> None:
     with pytest.raises(UnknownNameError, match=rf"^{name}: unexpected argument '{argument}'{expected}"):
         create_model(name, **{argument: True})
+
+
+def test_a_builder_says_where_the_weights_are() -> None:
+    with pytest.raises(
+        UnknownNameError, match=r"^resnet9: unexpected argument 'weights': create_model\(name, weights="
+    ):
+        models.resnet9(weights="cifar10")
 
 
 def test_every_listed_option_is_accepted() -> None:

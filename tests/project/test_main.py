@@ -13,7 +13,7 @@ from torch import nn
 
 import resizenet as rn
 import resizenet.__main__ as command
-from resizenet import create_model, list_models
+from resizenet import create_model, list_models, models
 
 Capture = pytest.CaptureFixture[str]
 
@@ -153,6 +153,15 @@ def test_models_lists_names_parameters_and_macs(capsys: Capture, monkeypatch: py
     header, row = capsys.readouterr().out.splitlines()
     assert header.split() == ["model", "parameters", "MACs", "at", "32", "px"]
     assert row.split() == ["resnet20", "269.7", "k", "40.6", "M"]  # He et al. 2015
+
+
+def test_models_lists_the_weights(capsys: Capture) -> None:
+    assert command.main(["models", "--weights"]) == 0
+    header, *rows = capsys.readouterr().out.splitlines()
+    assert header.split() == ["model", "weights", "parameters", "accuracy", "runs", "epochs", "license"]
+    for row, weights in zip(rows, models.list_weights(), strict=True):
+        start = [weights.model, weights.name, f"{weights.accuracy:.2f}", str(weights.epochs), weights.license]
+        assert {*start} <= {*row.split()}
 
 
 @pytest.mark.slow

@@ -132,7 +132,7 @@ def test_a_missing_file_in_a_wheel_is_found(
 
 
 def test_weights_and_data_in_an_sdist_are_found(check_contents: ModuleType, tmp_path: Path) -> None:
-    expected = ["LICENSE", "src/resizenet/py.typed", "tests/test_sizes.py"]
+    expected = ["LICENSE", "src/resizenet/py.typed", "tests/test_sizes.py", "src/resizenet/models/weights/a.pt"]
     unexpected = ["benchmarks/seed0.pt", "benchmarks/cifar10.npz"]
     made = tmp_path / "resizenet-1.0.tar.gz"
     with tarfile.open(made, "w:gz") as archive:

@@ -21,6 +21,7 @@ from resizenet.transforms import (
     KeepRatioPolicy,
     LetterboxPolicy,
     NativePolicy,
+    NormalizedPolicy,
     RandomResizedCropPolicy,
     ResizePolicy,
     StretchPolicy,
@@ -279,3 +280,53 @@ def test_a_policy_of_the_user_needs_only_its_transforms() -> None:
     for missing in ("train", "eval"):
         with pytest.raises(NotImplementedError, match=f"Empty must implement {missing}"):
             getattr(Empty(), missing)()
+
+
+# --- normalized
+
+MOMENTS = {"mean": (0.5, 0.25, 0.125), "std": (0.25, 0.5, 1.0)}
+
+
+@EACH
+def test_a_normalized_policy_resizes_like_the_other_and_normalizes(name: str) -> None:
+    base, *sizes = POLICIES[name]
+    policy = NormalizedPolicy(base, **MOMENTS)
+    assert [policy.train_size, policy.eval_size] == sizes
+    assert policy.apparent_size_ratio() == base.apparent_size_ratio()
+    x = tv_tensors.Image(image())
+    mean, std = (torch.tensor(values)[:, None, None] for values in MOMENTS.values())
+    for ours, theirs in zip(both(policy), both(base), strict=True):
+        results = []
+        for transform in (ours, theirs):
+            torch.manual_seed(3)
+            results.append(transform(x).as_subclass(Tensor))
+        torch.testing.assert_close(results[0], (results[1] / 255 - mean) / std)
+    assert ResizePolicy.from_dict(json.loads(json.dumps(policy.to_dict()))) == policy
+    assert pickle.loads(pickle.dumps(policy)) == policy
+    assert policy.with_size(19).base == base.with_size(19)
+
+
+def test_a_normalized_policy_makes_tensors_of_pillow_images() -> None:
+    pixels = Image.fromarray(np.full((29, 37, 3), 51, np.uint8))
+    out = NormalizedPolicy(NativePolicy((29, 37)), **MOMENTS).eval()(pixels)
+    assert (out.shape, out.dtype) == ((3, 29, 37), torch.float32)
+    torch.testing.assert_close(out[:, 0, 0].as_subclass(Tensor), torch.tensor([-1.2, -0.1, 0.075]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"base": 3}, r"base: expected a policy or its to_dict\(\), got 3"),
+        ({"mean": "abc"}, "mean: expected a number for each channel, got 'abc'"),
+        ({"std": (1, 2)}, "std: expected one number for each of mean, 3, got 2"),
+        ({"std": (1, 2, 0)}, "std: expected a number above 0, got 0"),
+    ],
+)
+def test_moments_that_do_not_fit_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        NormalizedPolicy(**{"base": NativePolicy(7), **MOMENTS, **changes})
+
+
+def test_images_of_other_channels_are_refused() -> None:
+    with pytest.raises(ShapeError, match=r"NormalizedPolicy: expected images of 3 channels, got \(1, 29, 37\)"):
+        NormalizedPolicy(NativePolicy((29, 37)), **MOMENTS).eval()(torch.zeros(1, 29, 37, dtype=torch.uint8))

@@ -5,6 +5,7 @@ from ._blocks import BasicBlock, BlockOptions, Bottleneck, PreActBlock, PreActBo
 from ._checkpoint import load_checkpoint
 from ._features import FeatureExtractor
 from ._layers import BlurPool
+from ._pretrained import Weights, list_weights
 from ._published import (
     airnet,
     preact_resnet20,
@@ -60,11 +61,13 @@ __all__ = [
     "ResidualBlock",
     "SpaceToDepthStem",
     "Stem",
+    "Weights",
     "WhiteningStem",
     "WideBlock",
     "airnet",
     "create_model",
     "list_models",
+    "list_weights",
     "load_checkpoint",
     "preact_resnet20",
     "preact_resnet56",

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from .._checks import did_you_mean
 from .._errors import ArgumentError, UnknownNameError
 from ._blocks import BlockOptions
+from ._pretrained import find_weights, load_weights
 from ._resnet import ResNet
 
 Builder = Callable[..., ResNet]
@@ -83,8 +84,8 @@ def _check_keywords(name: str, given: Iterable[str], known: list[str]) -> None:
     for keyword in given:
         if keyword in ("pretrained", "weights"):
             raise UnknownNameError(
-                f"{name}: unexpected argument {keyword!r}: resizenet has no pretrained weights of this network; "
-                "models.load_checkpoint loads those of well-known repositories"
+                f"{name}: unexpected argument {keyword!r}: create_model(name, weights=...) loads the weights that "
+                "models.list_weights() lists, models.load_checkpoint those of well-known repositories"
             )
         if keyword not in known:
             options = ", ".join(known)
@@ -110,15 +111,19 @@ def list_models(pattern: str = "*") -> list[str]:
     return sorted(fnmatch.filter(BUILDERS, pattern))
 
 
-def create_model(name: str, **kwargs: Any) -> ResNet:
-    """Build the model of that name, with newly initialized weights.
+def create_model(name: str, *, weights: str | None = None, **kwargs: Any) -> ResNet:
+    """Build the model of that name, newly initialized or with trained weights.
 
     Args:
         name: one of ``list_models()``.
-        **kwargs: keyword arguments of ``ResNet`` and of the model's block.
+        weights: the name of trained weights that come with the package, such as "cifar10"; see ``list_weights``.
+            Their ``transforms()`` are the policy and the normalization that images need.
+        **kwargs: keyword arguments of ``ResNet`` and of the model's block. With ``weights``, another ``num_classes``
+            than that of the weights gives a new classifier.
 
     Raises:
-        UnknownNameError: an unknown name or keyword argument; the message has the closest match.
+        UnknownNameError: an unknown name, keyword argument or weights; the message has the closest match.
+        CheckpointError: arguments that change the layers, so that the weights do not fit, or a damaged file.
 
     Example:
         >>> sum(p.numel() for p in create_model("resnet20").parameters())
@@ -129,4 +134,11 @@ def create_model(name: str, **kwargs: Any) -> ResNet:
         raise UnknownNameError(
             f"name: expected one of the {len(BUILDERS)} names that list_models() lists, got {name!r}{hint}"
         )
-    return BUILDERS[name](**kwargs)
+    if weights is None:
+        return BUILDERS[name](**kwargs)
+    trained = find_weights(name, weights)
+    model = BUILDERS[name](**kwargs | {"num_classes": len(trained.classes)})
+    load_weights(model, trained)
+    if "num_classes" in kwargs and kwargs["num_classes"] != len(trained.classes):
+        model.reset_classifier(kwargs["num_classes"])
+    return model

@@ -2,6 +2,7 @@
 
 from ._base import ResizePolicy
 from ._crop import KeepRatioPolicy, RandomResizedCropPolicy, suggest_eval_size
+from ._normalized import NormalizedPolicy
 from ._whole import BiTHyperRulePolicy, LetterboxPolicy, NativePolicy, StretchPolicy, UpscalePolicy
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "KeepRatioPolicy",
     "LetterboxPolicy",
     "NativePolicy",
+    "NormalizedPolicy",
     "RandomResizedCropPolicy",
     "ResizePolicy",
     "StretchPolicy",
