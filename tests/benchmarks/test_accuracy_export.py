@@ -68,7 +68,7 @@ def test_what_has_no_weights_of_seed_0_or_other_data_is_refused(
 ) -> None:
     call("run", "--seeds", "1")
     np.savez(tmp_path / "cifar10.npz", **arrays(train=70))
-    with pytest.raises(SystemExit, match="the run had the data .*'train': 64"):
+    with pytest.raises(SystemExit, match=r"the run had the data .*'train': 64"):
         call("export")
     (tmp_path / "checkpoints" / "tiny" / "airnet-seed0.weights").unlink()
     with pytest.raises(SystemExit, match="no result or no weights of seed 0; run it first"):

@@ -100,6 +100,7 @@ def wheel(folder: Path, *, extra: str = "", without: str = "") -> Path:
     """A wheel of empty files, with the names of the library's modules."""
     source = ROOT / "src"
     names = {str(path.relative_to(source)) for path in (source / "resizenet").rglob("*.py")} | {"resizenet/py.typed"}
+    names |= {str(path.relative_to(source)) for path in (source / "resizenet" / "models" / "weights").glob("*")}
     info = ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE")
     names |= {f"resizenet-1.0.dist-info/{name}" for name in info}
     made = folder / "resizenet-1.0-py3-none-any.whl"
