@@ -26,6 +26,7 @@ adapted = resizenet.adapt(backbone, 32, num_classes=10)
 assert sum(p.numel() for p in adapted.parameters()) == 11_173_962
 assert "layer4" in str(resizenet.report(adapted, 32))
 assert resizenet.create_model("resnet20")(torch.rand(2, 3, 32, 48)).shape == (2, 10)
-assert resizenet.create_model("airnet", weights="cifar10").num_features == 256
+for weights in resizenet.models.list_weights():
+    resizenet.create_model(weights.model, weights=weights.name)
 assert resizenet.transforms.RandomResizedCropPolicy(176, eval_size=224).eval()(images).shape[-2:] == (224, 224)
 print(f"resizenet {resizenet.__version__} works from {Path(resizenet.__file__).parent.name}")

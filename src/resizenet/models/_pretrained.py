@@ -58,16 +58,7 @@ class Weights:
     sha256: str
 
     def transforms(self) -> NormalizedPolicy:
-        """The sizes and the normalization with which the network was trained; add flips yourself.
-
-        Example:
-            >>> policy = list_weights("airnet")[0].transforms()
-            >>> print(policy.describe())
-            NormalizedPolicy
-            train  32x32  padded by 2 with black, random crop, normalized
-            eval   32x32  as it is, normalized
-            objects look equally large in both
-        """
+        """The sizes and the normalization with which the network was trained; add flips yourself."""
         from ..transforms import NormalizedPolicy  # models do not need the transforms, their users do
 
         return NormalizedPolicy(**{key: value for key, value in self.policy.items() if key != "policy"})
@@ -117,8 +108,7 @@ def list_weights(pattern: str = "*") -> list[Weights]:
         CheckpointError: a record that is damaged.
 
     Example:
-        >>> [(weights.model, weights.name) for weights in list_weights("airnet")]
-        [('airnet', 'cifar10')]
+        >>> policies = {weights.model: weights.transforms() for weights in list_weights()}
     """
     if not isinstance(pattern, str):
         raise ArgumentError(f"pattern: expected a string such as 'resnet*', got {pattern!r}")
