@@ -260,8 +260,8 @@ def test_center_keeps_the_middle_or_pads_with_zeros() -> None:
     ("weight", "error", "message"),
     [
         *((torch.rand(shape), rn.ShapeError, ", got") for shape in [(3, 7, 7), (1, 1, 0, 0), (1, 1, 3, 7)]),
-        (torch.ones(1, 1, 3, 3, dtype=torch.int64), rn.DtypeError, "a floating point filter, got torch.int64"),
-        (torch.ones(1, 1, 3, 3).to(torch.float8_e5m2), rn.DtypeError, "filter, got torch.float8_e5m2"),
+        (torch.ones(1, 1, 3, 3, dtype=torch.int64), rn.DtypeError, "a floating point tensor .*, got torch.int64"),
+        (torch.ones(1, 1, 3, 3).to(torch.float8_e5m2), rn.DtypeError, "tensor .*, got torch.float8_e5m2"),
         (torch.ones(1, 1, 3, 3).to_sparse(), rn.DtypeError, "a dense tensor .*, got torch.sparse_coo"),
         ([[[[1.0]]]], rn.DtypeError, "a dense tensor .*, got list"),
     ],

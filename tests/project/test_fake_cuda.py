@@ -104,6 +104,15 @@ def test_filters(fake: _Fake, dtype: torch.dtype) -> None:
     assert [(place(filters), filters.shape) for filters in made] == [((CUDA, dtype), (4, 3, 5, 5))] * 4
 
 
+@half
+@pytest.mark.parametrize("convention", ["timm", "torchvision", "dinov2"])
+def test_positions(fake: _Fake, dtype: torch.dtype, convention: str) -> None:
+    with fake:
+        embeddings = torch.zeros(1, 1 + 5 * 7, 4, dtype=dtype, device=CUDA)
+        resized = functional.resize_positions(embeddings, (5, 7), (3, 11), convention=convention, num_prefix_tokens=1)
+    assert (place(resized), resized.shape) == ((CUDA, dtype), (1, 34, 4))
+
+
 @each(*MODULES)
 @pytest.mark.parametrize("training", [True, False])
 def test_modules(fake: _Fake, case: Case, training: bool) -> None:

@@ -5,6 +5,15 @@ from ._filter import resize_filter
 from ._fold import fold_upscale
 from ._interpolation import INTERPOLATIONS
 from ._matrix import resize_matrix
+from ._positions import resize_positions
 from ._resize import resize
 
-__all__ = ["INTERPOLATIONS", "crop_resize", "fold_upscale", "resize", "resize_filter", "resize_matrix"]
+__all__ = [
+    "INTERPOLATIONS",
+    "crop_resize",
+    "fold_upscale",
+    "resize",
+    "resize_filter",
+    "resize_matrix",
+    "resize_positions",
+]

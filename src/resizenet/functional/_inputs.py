@@ -26,11 +26,16 @@ def check_image(operation: str, x: Tensor) -> None:
 
 def check_filter(operation: str, weight: Tensor) -> None:
     """Raise unless ``weight`` is a dense tensor (O, I, k, k), floating point."""
-    _check_dense(operation, weight, "(O, I, k, k)")
+    check_floating(operation, weight, "(O, I, k, k)")
     if weight.ndim != 4 or weight.shape[-1] != weight.shape[-2] or weight.shape[-1] == 0:
         raise ShapeError(f"{operation}: expected (O, I, k, k), got {tuple(weight.shape)}")
-    if weight.dtype not in _FLOATS:
-        raise DtypeError(f"{operation}: expected a floating point filter, got {weight.dtype}")
+
+
+def check_floating(operation: str, x: Tensor, shape: str) -> None:
+    """Raise DtypeError unless ``x`` is a dense floating point tensor; ``shape`` says which one is expected."""
+    _check_dense(operation, x, shape)
+    if x.dtype not in _FLOATS:
+        raise DtypeError(f"{operation}: expected a floating point tensor {shape}, got {x.dtype}")
 
 
 def _check_dense(operation: str, x: Tensor, shape: str) -> None:

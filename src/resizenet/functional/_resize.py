@@ -35,7 +35,8 @@ def _interpolate(x: Tensor, size: tuple[int, int], interpolation: Interpolation,
     return to_memory_format_of(out, x)
 
 
-def _resize_float(x: Tensor, size: tuple[int, int], interpolation: Interpolation, *, antialias: bool) -> Tensor:
+def resize_float(x: Tensor, size: tuple[int, int], interpolation: Interpolation, *, antialias: bool) -> Tensor:
+    """Resize (B, C, H, W) of a floating dtype for which torch has a kernel."""
     # The factor is compared on CUDA only: elsewhere an exported module would be guarded by it.
     if antialias and x.is_cuda and max(x.shape[-2] / size[0], x.shape[-1] / size[1]) > _CUDA_MAX_ANTIALIAS_FACTOR:
         return to_memory_format_of(_resize_by_matrices(x, size, interpolation), x)
@@ -50,7 +51,7 @@ def _resize_float(x: Tensor, size: tuple[int, int], interpolation: Interpolation
 
 def _resize_uint8(x: Tensor, size: tuple[int, int], interpolation: Interpolation, *, antialias: bool) -> Tensor:
     if x.is_cuda or (x.device.type == "cpu" and size[1] == 1):  # no CUDA kernel; the CPU kernel is wrong or raises
-        out = _resize_float(x.float(), size, interpolation, antialias=antialias)
+        out = resize_float(x.float(), size, interpolation, antialias=antialias)
         return out.round_().clamp_(0, 255).to(torch.uint8)
     if x.shape[3] == 1:
         # torch's vectorized uint8 kernel reads out of bounds if the W stride is neither 1 nor that of channels_last, as
@@ -105,4 +106,4 @@ def resize(x: Tensor, size: Size, *, interpolation: Interpolation = "bilinear", 
     # torch has no antialiased CPU kernel for half precision: github.com/pytorch/pytorch/issues/175489. float32 can go
     # when the lowest supported torch has one.
     no_kernel = antialias and x.dtype in (torch.float16, torch.bfloat16) and x.device.type == "cpu"
-    return _resize_float(x.float() if no_kernel else x, target, interpolation, antialias=antialias).to(dtype)
+    return resize_float(x.float() if no_kernel else x, target, interpolation, antialias=antialias).to(dtype)
