@@ -9,7 +9,7 @@ FLOOR_PYTHON ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.10.*/bin/python
 DATA ?=
 SEEDS ?= 1
 # One worker process per core, at most eight, with one thread each.
-PYTEST := pytest -q --numprocesses auto --maxprocesses 8 --dist worksteal
+PYTEST := pytest -q -p summary --numprocesses auto --maxprocesses 8 --dist worksteal
 # Waiting threads sleep instead of spinning, which would slow down the others on shared cores.
 export OMP_WAIT_POLICY ?= passive
 
@@ -46,7 +46,7 @@ test-slow: install  ## the slow tests
 	$(BIN)/python -m $(PYTEST) -m slow
 
 fuzz: install  ## the fuzz tests with 200,000 cases, or FUZZ_CASES=N; `make test` has 5,000
-	FUZZ_CASES=$${FUZZ_CASES:-200000} $(BIN)/python -m $(PYTEST) tests/fuzz
+	FUZZ_CASES=$${FUZZ_CASES:-200000} $(BIN)/python -m $(PYTEST) --summary fuzz tests/fuzz
 
 test-site: docs  ## the built docs, links and search, in Chromium with its chromedriver
 	$(BIN)/python -m pytest -q -m site

@@ -27,7 +27,7 @@ from torch import nn
 from torchvision import tv_tensors
 
 import resizenet as rn
-from fuzzing import share
+from fuzzing import count_case, share
 from resizenet import models, transforms
 
 SNAPSHOT = Path(__file__).parents[1] / "project" / "api_snapshot.txt"
@@ -298,9 +298,10 @@ def test_the_valid_arguments_are_valid(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", CALLS)
-@share(0.5 / len(CALLS))
+@share(0.6 / len(CALLS))
 @given(data=st.data())
 def test_nonsense_arguments_work_or_raise_a_resizenet_error(path: str, data: st.DataObject) -> None:
+    count_case()
     values = nonsense(path)
     changed = data.draw(st.lists(st.sampled_from(sorted(values)), min_size=1, max_size=3, unique=True))
     check_call(path, {name: data.draw(st.sampled_from(values[name])) for name in changed})

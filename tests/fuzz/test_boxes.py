@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision import tv_tensors
 
-from fuzzing import share
+from fuzzing import count_case, share
 from resizenet import transforms
 
 Size = tuple[int, int]
@@ -89,6 +89,7 @@ def as_format(corner: torch.Tensor, name: str) -> torch.Tensor:
 def test_boxes_follow_the_affine_map(
     name: str, source: Size, target: Size, shares: tuple[float, ...], box_format: str
 ) -> None:
+    count_case()
     make, reference = REFERENCES[name]
     (left, right), (top, bottom) = sorted(shares[:2]), sorted(shares[2:])
     height, width = source

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from fuzzing import share
+from fuzzing import count_case, share
 from resizenet import CheckpointError, FixedResizer
 from resizenet.models import BasicBlock, ResNet, load_checkpoint
 
@@ -56,6 +56,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_damaged_file_loads_or_is_refused_and_then_nothing_changes(
     folder: Path, changes: list[tuple[float, int]], end: float, legacy: bool
 ) -> None:
+    count_case()
     file = folder / "damaged.pt"
     file.write_bytes(damage(FILES[legacy], changes, end))
     model = network()
@@ -80,6 +81,7 @@ class _Bomb:
 @share(0.01)
 @given(depth=st.integers(0, 3), legacy=st.booleans())
 def test_code_in_a_checkpoint_never_runs(folder: Path, depth: int, legacy: bool) -> None:
+    count_case()
     ran, file = folder / "ran", folder / "bomb.pt"
     content: object = {"weight": torch.ones(1), "extra": _Bomb(ran)}
     for _ in range(depth):

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from fuzzing import share
+from fuzzing import count_case, share
 from resizenet.transforms import MultiResolutionBatchSampler
 from strategies import schedules
 
@@ -38,6 +38,7 @@ class Training(RuleBasedStateMachine):
     @precondition(lambda self: self.done < len(self.whole[0]))
     @rule()
     def step(self) -> None:
+        count_case()
         batches = [next(iterator) for iterator in self.iterators]
         assert batches == [whole[self.done] for whole in self.whole]
         assert len({(len(batch), batch[0][1]) for batch in batches}) == 1
@@ -46,6 +47,7 @@ class Training(RuleBasedStateMachine):
     @rule(fresh=st.booleans())
     def interrupt(self, fresh: bool) -> None:
         """Go on from the state, in the same samplers or in new ones."""
+        count_case()
         states = [copy.deepcopy(sampler.state_dict(batches_done=self.done)) for sampler in self.samplers]
         if fresh:
             self.samplers = [self.make(rank) for rank in range(len(self.samplers))]
@@ -57,6 +59,7 @@ class Training(RuleBasedStateMachine):
     @precondition(lambda self: self.epoch + 1 < self.arguments["epochs"])
     @rule()
     def next_epoch(self) -> None:
+        count_case()
         for iterator in self.iterators:
             list(iterator)
         self.epoch, self.done = self.epoch + 1, 0
