@@ -1,6 +1,7 @@
 """Stateless tensor functions: resizing, and the filters that go with it."""
 
 from ._crop_resize import crop_resize
+from ._dialects._onnx import OnnxResize
 from ._filter import resize_filter
 from ._fold import fold_upscale
 from ._interpolation import INTERPOLATIONS
@@ -10,6 +11,7 @@ from ._resize import resize
 
 __all__ = [
     "INTERPOLATIONS",
+    "OnnxResize",
     "crop_resize",
     "fold_upscale",
     "resize",

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .._checks import check_choice, check_positive
+from .._checks import check_positive
 from .._errors import ArgumentError, DtypeError
-from ._interpolation import INTERPOLATIONS, Interpolation
+from ._dialects._table import find_dialect
+from ._interpolation import AnyInterpolation, Like, is_torch, parse_rule
 
 
 def _triangle(distance: Tensor) -> Tensor:
@@ -105,8 +106,9 @@ def resize_matrix(
     in_size: int,
     out_size: int,
     *,
-    interpolation: Interpolation = "bilinear",
-    antialias: bool = True,
+    interpolation: AnyInterpolation = "bilinear",
+    antialias: bool | None = None,
+    like: Like = "torch",
     dtype: torch.dtype | None = None,
     device: torch.device | str | None = None,
 ) -> Tensor:
@@ -117,11 +119,16 @@ def resize_matrix(
     near, "nearest-exact" takes the right one; torch's kernel, which ``resize`` calls, rounds in float32 and sometimes
     takes the left one.
 
+    With ``like`` it is the matrix of another library's resize; ``resize`` lists the libraries. Rounding between the
+    axes is not part of a matrix. OpenCV's "area" is linear on both axes if one of them grows.
+
     Args:
         in_size: length of the axis before the resize, in pixels.
         out_size: length of the axis after the resize, in pixels.
-        interpolation: "nearest-exact", "bilinear" or "bicubic".
-        antialias: widen the kernel when the axis shrinks; has no effect on "nearest-exact".
+        interpolation: "nearest-exact", "bilinear" or "bicubic", or a word that the other library has.
+        antialias: widen the kernel when the axis shrinks; has no effect on "nearest-exact". None is the library's
+            default, which is True for "torch".
+        like: whose resize it is.
         dtype: dtype of the result, the default dtype if None; the weights are computed in float64.
         device: device of the result, the default device if None.
 
@@ -129,8 +136,9 @@ def resize_matrix(
         (out_size, in_size); each row sums to 1.
 
     Raises:
-        ArgumentError: a length that is not a positive int, or above 2**31 - 1.
-        UnknownNameError: an unknown interpolation.
+        ArgumentError: a length that is not a positive int, or too large; a setting of antialias that the library
+            does not have.
+        UnknownNameError: an unknown library, or an interpolation that it does not have.
         DtypeError: a dtype that is not floating point.
         ArgumentError: a device that torch does not know.
 
@@ -144,10 +152,14 @@ def resize_matrix(
     """
     check_positive("in_size", in_size)
     check_positive("out_size", out_size)
-    check_choice("interpolation", interpolation, INTERPOLATIONS)
+    rule = parse_rule(interpolation, antialias, like)
     if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
         raise DtypeError(f"resize_matrix: expected a floating point dtype, got {dtype!r}")
     device = _parse_device(device)
-    start, length = (torch.full((), pixels, device=device) for pixels in (0, in_size))
-    matrix = box_matrix(start, length, in_size, out_size, interpolation=interpolation, antialias=antialias)
+    if is_torch(like):
+        start, length = (torch.full((), pixels, device=device) for pixels in (0, in_size))
+        matrix = box_matrix(start, length, in_size, out_size, interpolation=interpolation, antialias=rule)
+    else:
+        matrix = find_dialect(like).matrix(in_size, out_size, interpolation, rule)
+        matrix = matrix.to(torch.get_default_device() if device is None else device)
     return matrix.to(dtype or torch.get_default_dtype())

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .._checks import check_choice
 from .._sizes import Size, parse_size
+from ._dialects._apply import resize_like
+from ._dialects._table import find_dialect
 from ._inputs import check_image, result_dtype
-from ._interpolation import INTERPOLATIONS, Interpolation
+from ._interpolation import AnyInterpolation, Interpolation, Like, is_torch, parse_rule
 from ._matrix import apply_matrices, resize_matrix
 from ._memory_format import to_memory_format_of
 
@@ -62,7 +65,14 @@ def _resize_uint8(x: Tensor, size: tuple[int, int], interpolation: Interpolation
     return _interpolate(x, size, interpolation, antialias=antialias)
 
 
-def resize(x: Tensor, size: Size, *, interpolation: Interpolation = "bilinear", antialias: bool = True) -> Tensor:
+def resize(
+    x: Tensor,
+    size: Size,
+    *,
+    interpolation: AnyInterpolation = "bilinear",
+    antialias: bool | None = None,
+    like: Like = "torch",
+) -> Tensor:
     """Resize a batch of images.
 
     Differentiable in ``x`` for floating dtypes. Where torch has no kernel (half precision with antialias on a CPU,
@@ -70,17 +80,43 @@ def resize(x: Tensor, size: Size, *, interpolation: Interpolation = "bilinear", 
     than 16) the resize is done as two matrix products, and results that read a non-finite pixel are NaN.
 
     On a GPU a uint8 image is resized in float32, then rounded half to even and clamped to 0..255. torch's CPU kernel
-    for uint8 computes in fixed point and also rounds and clamps between the two axes, as PIL does. Bilinear results of
-    the two differ by one level; bicubic results differ by tens of levels where they overshoot at edges between black
-    and white. Convert to floating point first for results that do not depend on the device.
+    for uint8 computes in fixed point and also rounds and clamps between the two axes. Bilinear results of the two
+    differ by one level; bicubic results differ by tens of levels where they overshoot at edges between black and white.
+    The CPU kernel is within two levels of Pillow up to 12. Pillow 13 resizes the vertical axis first if that removes
+    more than twice as many pixels as the other axis loses; bicubic results then differ by up to 30 levels. For results
+    that equal Pillow's and do not depend on the device, take ``like="pillow"``.
 
-    Convention: pixel centers are at half-integers (``align_corners=False``), and ``antialias=True`` is the default.
+    ``like`` reproduces the resize of another library, on any device, for batches, and differentiably for floating
+    dtypes. Results for uint8 are then the same on all devices. With "pillow" they equal those of Pillow 13 to the bit;
+    "pillow-12" is for older versions, which never resize the vertical axis first. With "opencv" they equal those of
+    OpenCV 5 to the bit, but for cubic, which may differ by one level.
+
+    ==============  ==============================================================================  =================
+    like            interpolation                                                                   antialias
+    ==============  ==============================================================================  =================
+    "torch"         "nearest-exact", "bilinear", "bicubic"                                          True, False
+    "pillow"        "nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"                   True
+    "opencv"        "nearest", "nearest-exact", "linear", "cubic", "area", "lanczos4"               False
+    "tensorflow"    "nearest", "bilinear", "bicubic", "area", "lanczos3", "lanczos5",               False, True
+                    "mitchellcubic", "gaussian"
+    "onnx"          "nearest", "linear", "cubic"                                                    False, True
+    "scikit-image"  "nearest", "bilinear", "biquadratic", "bicubic"                                 True, False
+    "matlab"        "nearest", "bilinear", "bicubic", "lanczos2", "lanczos3"                        True, False
+    ==============  ==============================================================================  =================
+
+    "bilinear" and "bicubic" also stand for "linear" and "cubic". The libraries without a rule for uint8 ("tensorflow",
+    "onnx", "scikit-image") return floats; here their results are rounded half up and clamped to 0..255.
+
+    Convention: pixel centers are at half-integers (``align_corners=False``), and ``antialias=True`` is the default. The
+    other libraries have their own conventions and defaults; the first setting in the table is the default.
 
     Args:
         x: (B, C, H, W), floating point or uint8, any device and memory format; B may be 0.
         size: (height, width) in pixels, or one int for a square.
-        interpolation: "nearest-exact", "bilinear" or "bicubic".
-        antialias: low-pass before shrinking; has no effect on "nearest-exact" and on bilinear enlarging.
+        interpolation: one of the words that the library has.
+        antialias: low-pass before shrinking; has no effect on "nearest-exact" and on bilinear enlarging. None is the
+            library's default, which is True for "torch".
+        like: whose resize it is; ``OnnxResize(...)`` is "onnx" with other attributes.
 
     Returns:
         (B, C, height, width) with the dtype, device and memory format of ``x``; under autocast, autocast's dtype.
@@ -89,21 +125,32 @@ def resize(x: Tensor, size: Size, *, interpolation: Interpolation = "bilinear", 
         SizeError: a size that is not positive, not whole, above 2**31 - 1, or of more than 2**57 pixels.
         ShapeError: not four dimensions, or no pixel.
         DtypeError: neither floating point nor uint8, or not a dense tensor.
-        UnknownNameError: an unknown interpolation.
+        UnknownNameError: an unknown library, or an interpolation that it does not have.
+        ArgumentError: a setting of antialias that the library does not have.
 
     Example:
-        >>> resize(torch.arange(16.0).reshape(1, 1, 4, 4), 2)
+        >>> image = torch.arange(16.0).reshape(1, 1, 4, 4)
+        >>> resize(image, 2)
         tensor([[[[ 3.5714,  5.1429],
                   [ 9.8571, 11.4286]]]])
+        >>> resize(image, 2, interpolation="area", like="opencv")
+        tensor([[[[ 2.5000,  4.5000],
+                  [10.5000, 12.5000]]]])
     """
     target = parse_size(size)
-    check_choice("interpolation", interpolation, INTERPOLATIONS)
+    rule = parse_rule(interpolation, antialias, like)
     check_image("resize", x)
+    if is_torch(like):
+        return _resize_as_torch(x, target, cast("Interpolation", interpolation), antialias=rule)
+    return resize_like(find_dialect(like), x, target, interpolation, rule)
+
+
+def _resize_as_torch(x: Tensor, size: tuple[int, int], interpolation: Interpolation, *, antialias: bool) -> Tensor:
     antialias = antialias and interpolation != "nearest-exact"
     if x.dtype == torch.uint8:
-        return _resize_uint8(x, target, interpolation, antialias=antialias)
+        return _resize_uint8(x, size, interpolation, antialias=antialias)
     dtype = result_dtype(x)
     # torch has no antialiased CPU kernel for half precision: github.com/pytorch/pytorch/issues/175489. float32 can go
     # when the lowest supported torch has one.
     no_kernel = antialias and x.dtype in (torch.float16, torch.bfloat16) and x.device.type == "cpu"
-    return resize_float(x.float() if no_kernel else x, target, interpolation, antialias=antialias).to(dtype)
+    return resize_float(x.float() if no_kernel else x, size, interpolation, antialias=antialias).to(dtype)
