@@ -78,6 +78,7 @@ PAGES = {
     "imagenette": Page(figures=(_ARMS, _CURVES)),
     "imagewoof": Page(figures=(_ARMS, _CURVES)),
     "resizer_stability": Page(tables=(_tables.stability_table,), figures=(Figure(_plots.stability),)),
+    "several_sizes": Page(tables=(_tables.several_sizes_table,), figures=(_CURVES,)),
     "record": Page(tables=(_tables.record_table,), figures=(_CURVES,)),
     "resnet20_recipe": Page(figures=(Figure(_plots.curves),)),
 }

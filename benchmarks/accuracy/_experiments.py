@@ -1,6 +1,7 @@
 """All experiments, by name and version.
 
-"full" is the version for a GPU, "small" the one for a CPU. An option of the version's name chooses it. Every version
+"full" is the version for a GPU, "small" the one for a CPU, "trained" one for a CPU whose networks are trained for
+longer, by the recipe of ``_record``. An option of the version's name chooses it. Every version
 has a folder of results of its own.
 """
 
@@ -11,6 +12,7 @@ from ._experiment import Experiment
 from ._pretrained import ADAPT_FEATURES, ADAPT_PRETRAINED
 from ._record import RECORD
 from ._resizer import IMAGENETTE, IMAGEWOOF, LEARNED_RESIZER, RESIZER_STABILITY
+from ._sizes import SEVERAL_SIZES
 from ._transfer import TRANSFER
 
 EXPERIMENTS: dict[str, dict[str, Experiment]] = {
@@ -28,6 +30,7 @@ EXPERIMENTS: dict[str, dict[str, Experiment]] = {
     "resizer_stability": RESIZER_STABILITY,
     "resnet20_recipe": RESNET20_RECIPE,
     "record": RECORD,
+    "several_sizes": SEVERAL_SIZES,
 }
 
 

@@ -54,16 +54,25 @@ class FastRecipe(Recipe):
 
 
 class FastTraining(Training):
-    """AirNet on its way through a ``FastRecipe``."""
+    """AirNet on its way through a ``FastRecipe``, alone or behind a resizer."""
 
-    model: AirNet
     recipe: FastRecipe
 
-    def __init__(self, model: AirNet, data: ImageData, recipe: FastRecipe, seed: int, accelerator: Accelerator) -> None:
+    def __init__(
+        self,
+        model: AirNet | rn.ResizedModel,
+        data: ImageData,
+        recipe: FastRecipe,
+        seed: int,
+        accelerator: Accelerator,
+    ) -> None:
+        self.resizer, self.network = model.strip() if isinstance(model, rn.ResizedModel) else (nn.Identity(), model)
         if recipe.whitening:
-            model.initialize_from(data.normalize(data.x_train[:5000]))
+            images = data.normalize(data.x_train[:5000])
+            with torch.no_grad():
+                self.network.initialize_from(self.resizer.eval()(images))
         else:
-            model.stem.conv.weight.requires_grad_(True)
+            self.network.stem.conv.weight.requires_grad_(True)
         self.mirrored = torch.rand(len(data.x_train), generator=torch.Generator().manual_seed(seed)) < 0.5
         self.sizes = ResolutionSchedule.stages(dict(recipe.sizes))
         super().__init__(model, data, recipe, seed, accelerator)
@@ -71,8 +80,12 @@ class FastTraining(Training):
         self.padded = F.pad(data.x_train.float(), padding, mode="reflect").to(torch.uint8)
 
     def make_optimizer(self) -> torch.optim.Optimizer:
-        """Return Muon for the convolutions and SGD for the rest."""
-        recipe, parameters = self.recipe, dict(self.model.named_parameters())
+        """Return Muon for the network's convolutions and SGD for the rest.
+
+        The biases' rate is 64 times that of plain SGD (Jordan 2024), which a resizer gets; a ratio for
+        "resizer." changes it.
+        """
+        recipe, parameters = self.recipe, dict(self.network.named_parameters())
         free = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
         sgd = {"momentum": 0.85, "weight_decay": recipe.weight_decay, "muon": False}
         stem, head = [free.pop("stem.conv.bias")], [free.pop("fc.weight")]
@@ -84,11 +97,14 @@ class FastTraining(Training):
             {"params": head, "lr": recipe.head_lr, **sgd},
             {"params": stem, "lr": recipe.bias_lr, **sgd},
         ]
-        return Muon(groups)
+        in_front = [parameter for parameter in self.resizer.parameters() if parameter.requires_grad]
+        rate = recipe.bias_lr / 64 * recipe.lr_ratios.get("resizer.", 1.0)
+        return Muon([*groups, {"params": in_front, "lr": rate, **sgd}] if in_front else groups)
 
     def make_schedule(self, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
         """Return a linear decay to zero; the stem's bias reaches zero after ``whitening_epochs``."""
-        epochs = [self.recipe.epochs] * 3 + [min(self.recipe.whitening_epochs, self.recipe.epochs)]
+        epochs = [self.recipe.epochs] * len(optimizer.param_groups)
+        epochs[3] = min(self.recipe.whitening_epochs, self.recipe.epochs)
         decays = [lambda step, total=self.steps * count: max(0.0, 1 - step / total) for count in epochs]
         return torch.optim.lr_scheduler.LambdaLR(optimizer, decays)
 
@@ -96,7 +112,7 @@ class FastTraining(Training):
         """Yield the images and labels of an epoch: shifted, mirrored, resized and normalized."""
         epoch, device = len(self.curve), self.accelerator.device
         if self.recipe.whitening and epoch >= self.recipe.whitening_epochs:
-            self.model.stem.requires_grad_(False)  # saves its share of the backward pass
+            self.network.stem.requires_grad_(False)  # saves its share of the backward pass
         count, padding = len(self.padded), self.policy.padding
         mirrored = self.mirrored ^ (epoch % 2 == 1)
         if not self.recipe.alternating_flips:

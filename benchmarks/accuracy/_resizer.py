@@ -16,6 +16,7 @@ from resizenet.transforms import RandomResizedCropPolicy
 from ._data import ImageData, load_folder
 from ._experiment import Arm, Experiment
 from ._networks import SpaceToDepthResizer, resnet20, resnet50
+from ._record import FastRecipe, FastTraining, airnet
 from ._train import Recipe, accuracy
 
 MakeResizer = Callable[[], nn.Module]
@@ -103,7 +104,29 @@ _LEARNED_EXPERIMENT = Experiment(
     reference="fixed resize to 16 px",
     finish=residual_over_plain,
 )
-LEARNED_RESIZER = {"full": _LEARNED_EXPERIMENT, "small": replace(_LEARNED_EXPERIMENT, epochs=5)}
+
+
+def _before_airnet(resizer: MakeResizer, ratio: float = 1.0) -> Arm:
+    return Arm(lambda: resizer().wrap(airnet()), {"lr_ratios": {"resizer.": ratio}})
+
+
+LEARNED_RESIZER = {
+    "full": _LEARNED_EXPERIMENT,
+    "small": replace(_LEARNED_EXPERIMENT, epochs=5),
+    "trained": replace(
+        _LEARNED_EXPERIMENT,
+        arms={
+            "fixed resize to 16 px": _before_airnet(lambda: rn.FixedResizer(16)),
+            "LinearResizer": _before_airnet(lambda: rn.LinearResizer(16)),
+            "space-to-depth": _before_airnet(lambda: SpaceToDepthResizer(16)),
+            "Resizer, BatchNorm, lr x 0.1": _before_airnet(lambda: rn.Resizer(16, norm="batch"), 0.1),
+            "no resize: native 32 px": Arm(airnet),
+        },
+        epochs=20,
+        recipe=FastRecipe(sizes=((0, 32),)),
+        training=FastTraining,
+    ),
+}
 
 _BASELINE = "baseline: fixed resize"
 

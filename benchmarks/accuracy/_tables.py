@@ -11,6 +11,7 @@ from resizenet.transforms import ResizePolicy
 from ._cifar import EVAL_SIZES, WAYS_TO_ADAPT
 from ._experiment import Experiment
 from ._record import FastRecipe, training_flops
+from ._sizes import SIZES
 from ._statistics import Values, difference_text, mean, mean_text, value_text
 
 Arms = dict[str, list[Record]]
@@ -118,6 +119,21 @@ def sizes_table(experiment: Experiment, arms: Arms) -> Table:
             "predicted best (px)": f"{32 / ratio:.0f}",
             "best (px)": best,
             **{f"{size} px (%)": value_text(value) for size, value in by_size.items()},
+        }
+
+    return Table.of([row(name, records) for name, records in arms.items()])
+
+
+def several_sizes_table(experiment: Experiment, arms: Arms) -> Table:
+    """The accuracy of every network at every size, and what its training took."""
+
+    def row(name: str, records: list[Record]) -> dict[str, str]:
+        cpu_seconds = [sum(epoch["cpu_seconds"] for epoch in record["curve"]) for record in records]
+        return {
+            "network": name,
+            "epochs": str(records[0]["recipe"]["epochs"]),
+            **{f"{size} px (%)": mean_text(measured(records, f"accuracy_at_{size}")) for size in SIZES},
+            "CPU seconds": f"{statistics.mean(cpu_seconds):.0f}",
         }
 
     return Table.of([row(name, records) for name, records in arms.items()])

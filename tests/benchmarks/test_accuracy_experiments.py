@@ -52,6 +52,13 @@ def test_every_small_arm_makes_ten_logits(name: str) -> None:
             assert arm.make().eval()(torch.rand(1, 3, *[recipe.upscale or 32] * 2)).shape == (1, 10)
 
 
+@pytest.mark.parametrize(("name", "version"), [("learned_resizer", "trained"), ("several_sizes", "full")])
+def test_every_arm_with_airnet_makes_ten_logits(name: str, version: str) -> None:
+    for arm in EXPERIMENTS[name][version].arms.values():
+        with torch.inference_mode():
+            assert arm.make().eval()(torch.rand(1, 3, 32, 32)).shape == (1, 10)
+
+
 def macs(name: str, arm: str, *, version: str = "small") -> int:
     found = EXPERIMENTS[name][version].arms[arm]
     return rn.report(found.make(), found.recipe.get("upscale") or 32).macs

@@ -19,9 +19,12 @@ from benchmarks.accuracy._record import (
     held_out,
     training_flops,
 )
+from benchmarks.accuracy._sizes import SeveralSizesRecipe, SeveralSizesTraining
 from torch import Tensor, nn
 
+import resizenet as rn
 from resizenet.models import AirNet
+from resizenet.surgery import switch_norms
 from resizenet.transforms import NativePolicy
 
 
@@ -155,6 +158,40 @@ def test_the_stem_is_trained_without_whitening(train: Callable[..., FastTraining
     training = train(whitening=False)
     weight = training.model.stem.conv.weight
     assert any(weight is parameter for parameter in training.optimizer.param_groups[0]["params"])
+
+
+def test_a_resizer_in_front_learns_at_a_64th_of_the_biases_rate_times_its_ratio(data: ImageData) -> None:
+    model = rn.LinearResizer(16).wrap(AirNet(widths=(4, 8, 8)))
+    recipe = FastRecipe(2, batch_size=16, sizes=((0, 32),), bias_lr=6.4, head_lr=1.0, lr_ratios={"resizer.": 0.5})
+    training = FastTraining(model, data, recipe, 0, Accelerator(cpu=True))
+    assert training.optimizer.param_groups[-1]["lr"] == pytest.approx(0.05)
+    before = model.resizer.conv.weight.clone()
+    training.epoch(lambda: None)
+    assert not torch.equal(model.resizer.conv.weight, before)
+    expected = AirNet()
+    expected.initialize_from(rn.functional.resize(data.normalize(data.x_train), 16))
+    torch.testing.assert_close(model.model.stem.conv.weight, expected.stem.conv.weight)
+
+
+@pytest.mark.parametrize("teach", [False, True])
+def test_the_loss_of_several_sizes_is_their_mean(data: ImageData, *, teach: bool) -> None:
+    sizes = (12, 16, 32)
+    model = switch_norms(AirNet(widths=(4, 8, 8)), sizes)
+    recipe = SeveralSizesRecipe(1, batch_size=16, train_sizes=sizes, teach=teach, label_smoothing=0.0)
+    training = SeveralSizesTraining(model, data, recipe, 0, Accelerator(cpu=True))
+    images, labels = next(training.batches())
+    assert images.shape == (16, 3, 32, 32)
+    model.eval()
+    logits = [model(rn.functional.resize(images, size)) for size in sizes]
+    probabilities = [found.softmax(1) for found in logits]
+    losses = [-found[range(16), labels].log().mean() for found in probabilities]
+    if teach:
+        taught = [-(probabilities[2].detach() * found.log()).sum(1).mean() for found in probabilities[:2]]
+        losses[:2] = [(loss + more) / 2 for loss, more in zip(losses, taught, strict=False)]
+    found = training.loss(images, labels)
+    torch.testing.assert_close(found, sum(losses) / 3)
+    found.backward()
+    assert all(norm.bias.grad is not None for norm in model.stages[0][0].norm1.norms)
 
 
 def test_learning_rates_fall_linearly_to_zero(train: Callable[..., FastTraining]) -> None:

@@ -122,7 +122,7 @@ def write_every_experiment(results: Path, write_run: WriteRun, *, diverged: bool
     """Two arms and seeds of each; if ``diverged``, everything that the first run of the first arm measured is null."""
     ways = [way + mode for way in ("keep", "fold", "pinv", "area", "center") for mode in ("", ", bn", ", bn+head")]
     finish = {f"accuracy_at_{size}": 50.0 for size in SIZES} | dict.fromkeys(ways, 55.0)
-    finish |= {"upscaled": 60.0, "accuracy_with_flips": 60.5}
+    finish |= {"upscaled": 60.0, "accuracy_with_flips": 60.5, **{f"accuracy_at_{size}": 50.0 for size in (16, 24)}}
     spent = {"seconds": 1.0, "cpu_seconds": 1.5}
     watched = {f"accuracy_{part}_batch_statistics": 50.0 for part in ("resizer", "all")} | {"residual_over_plain": 0.5}
     for name, group in EXPERIMENTS.items():
