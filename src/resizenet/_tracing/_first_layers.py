@@ -8,7 +8,7 @@ from ._field import Field
 from ._table import Window
 from ._trace import Trace
 
-_MAX_WINDOWS = 5  # up to the pooling: three convolutions in deep stems, and a max pool in front of a blur
+_MAX_WINDOWS = 6  # up to the pooling: three convolutions in deep stems, and a max pool (with two outputs) before a blur
 
 
 @dataclass(frozen=True)
