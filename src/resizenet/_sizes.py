@@ -65,6 +65,12 @@ def fit_size(height: int, width: int, target: tuple[int, int], *, enlarge: bool 
     return round_half_up(height * target[1] / width), target[1]
 
 
+def fit_size_half_to_even(height: int, width: int, target: tuple[int, int], *, enlarge: bool = True) -> tuple[int, int]:
+    """``fit_size`` as in YOLO's ``letterbox``: both sides times one rounded factor, and a half is rounded to even."""
+    factor = min(target[0] / height, target[1] / width, math.inf if enlarge else 1)
+    return max(1, round(height * factor)), max(1, round(width * factor))
+
+
 def round_up_to_multiple(length: int, multiple: int) -> int:
     """The smallest multiple of ``multiple`` that is at least ``length``."""
     return -(-length // multiple) * multiple
@@ -108,10 +114,17 @@ def place(content: tuple[int, int], canvas: tuple[int, int], position: str) -> P
 
 
 def letterbox(
-    height: int, width: int, target: tuple[int, int], *, position: str, upscale: bool, stride: int | None
+    height: int,
+    width: int,
+    target: tuple[int, int],
+    *,
+    position: str,
+    upscale: bool,
+    stride: int | None,
+    half_to_even: bool = False,
 ) -> Placement:
     """The image resized to fit ``target``, placed on it or, with ``stride``, on the smallest multiples that hold it."""
-    content = fit_size(height, width, target, enlarge=upscale)
+    content = (fit_size_half_to_even if half_to_even else fit_size)(height, width, target, enlarge=upscale)
     if stride is None:
         canvas = target
     else:

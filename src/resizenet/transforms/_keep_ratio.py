@@ -8,6 +8,7 @@ import torch
 
 from .._checks import parse_number, parse_range
 from .._sizes import Size, keep_ratio_size
+from ..functional._interpolation import Like
 from ._base import Interpolations, ResizingTransform
 
 
@@ -30,12 +31,14 @@ class ResizeKeepRatio(ResizingTransform):
         ratio_probability: share of the samples that are stretched.
         interpolation: "nearest-exact", "bilinear" or "bicubic", for images, or a list from which one is drawn for
             each sample; masks are resized by nearest.
-        antialias: low-pass before shrinking.
+        antialias: low-pass before shrinking; None is the library's default, which is True for "torch".
+        like: the library whose resize it is, with its own interpolations, as in ``functional.resize``.
 
     Raises:
         SizeError: a size that is not positive or not whole.
-        ArgumentError: a share outside [0, 1], or a range that is not positive or not in order.
-        UnknownNameError: an unknown interpolation.
+        ArgumentError: a share outside [0, 1], a range that is not positive or not in order, or a setting of antialias
+            that the library does not have.
+        UnknownNameError: an unknown library, or an interpolation that it does not have.
         ShapeError: on a sample without an image, or whose images, masks and boxes have several sizes.
 
     Example:
@@ -55,9 +58,10 @@ class ResizeKeepRatio(ResizingTransform):
         scale_probability: float = 1.0,
         ratio_probability: float = 1.0,
         interpolation: Interpolations = "bilinear",
-        antialias: bool = True,
+        antialias: bool | None = None,
+        like: Like = "torch",
     ) -> None:
-        super().__init__(size, interpolation=interpolation, antialias=antialias)
+        super().__init__(size, interpolation=interpolation, antialias=antialias, like=like)
         self.longest = parse_number("longest", longest, at_least=0, at_most=1)
         self.scale = parse_range("scale", scale)
         self.ratio = parse_range("ratio", ratio)

@@ -10,6 +10,7 @@ from torchvision.transforms.v2 import functional as F
 from .._checks import check_choice, check_positive
 from .._errors import ArgumentError, ShapeError
 from .._sizes import POSITIONS, Placement, Size, letterbox, parse_size
+from ..functional._interpolation import Like
 from ._base import Interpolations, ResizingTransform, draw_interpolation, first_interpolation, sample_size
 from ._pad import Fill, Position, check_fills, pad_input, parse_fill, parse_mask_fill
 from ._resize_input import call_kernel, resize_input
@@ -21,7 +22,8 @@ class Letterbox(ResizingTransform):
     Keeps the aspect ratio. ``inverse`` maps what a model found back to the source image.
 
     Convention: one side equals the target's and the other is rounded half up; if a centered image has an odd number
-    of pixels to pad, the extra one goes below or to the right.
+    of pixels to pad, the extra one goes below or to the right. With ``like="opencv"`` a half is rounded to even, as in
+    the letterboxes of YOLO tools, and ``Letterbox(640, like="opencv", fill=114, upscale=True)`` equals theirs.
 
     Args:
         size: (height, width) in pixels, or one int for a square.
@@ -33,12 +35,13 @@ class Letterbox(ResizingTransform):
             padding; it must divide ``size``.
         interpolation: "nearest-exact", "bilinear" or "bicubic", for images, or a list from which one is drawn for
             each sample; masks are resized by nearest.
-        antialias: low-pass before shrinking.
+        antialias: low-pass before shrinking; None is the library's default, which is True for "torch".
+        like: the library whose resize it is, with its own interpolations, as in ``functional.resize``.
 
     Raises:
         SizeError: a size that is not positive or not whole.
         ArgumentError: a fill that is not a number, or a stride that does not divide the size.
-        UnknownNameError: an unknown position or interpolation.
+        UnknownNameError: an unknown position or library, or an interpolation that the library does not have.
         ShapeError: on a sample without an image, or whose images, masks and boxes have several sizes.
 
     Example:
@@ -62,9 +65,10 @@ class Letterbox(ResizingTransform):
         upscale: bool = False,
         stride: int | None = None,
         interpolation: Interpolations = "bilinear",
-        antialias: bool = True,
+        antialias: bool | None = None,
+        like: Like = "torch",
     ) -> None:
-        super().__init__(size, interpolation=interpolation, antialias=antialias)
+        super().__init__(size, interpolation=interpolation, antialias=antialias, like=like)
         check_choice("position", position, POSITIONS)
         self.fill = parse_fill(fill)
         self.mask_fill = parse_mask_fill(mask_fill)
@@ -83,7 +87,14 @@ class Letterbox(ResizingTransform):
             SizeError: a height or width that is not positive or not whole.
         """
         source = parse_size((height, width), argument="height, width")
-        return letterbox(*source, self.size, position=self.position, upscale=self.upscale, stride=self.stride)
+        return letterbox(
+            *source,
+            self.size,
+            position=self.position,
+            upscale=self.upscale,
+            stride=self.stride,
+            half_to_even=self.like == "opencv",
+        )
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         """The placement, from the size of the sample, and the interpolation, drawn if there are several."""
@@ -94,7 +105,9 @@ class Letterbox(ResizingTransform):
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """One input of the sample, resized and padded."""
         placement = params["placement"]
-        resized = resize_input(inpt, placement.content, params["interpolation"], antialias=self.antialias)
+        resized = resize_input(
+            inpt, placement.content, params["interpolation"], antialias=self.antialias, like=self.like
+        )
         return pad_input(resized, placement, self.fill, self.mask_fill)
 
     def inverse(self, sample: Any, source_size: Size) -> Any:
@@ -135,7 +148,8 @@ class _InverseLetterbox(v2.Transform):
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         placement, interpolation = params["placement"], first_interpolation(self.letterbox.interpolation)
         content = call_kernel(F.crop, inpt, placement.top, placement.left, *placement.content)
-        return resize_input(content, self.source, interpolation, antialias=self.letterbox.antialias)
+        antialias, like = self.letterbox.antialias, self.letterbox.like
+        return resize_input(content, self.source, interpolation, antialias=antialias, like=like)
 
     def _get_name(self) -> str:
         return "Letterbox.inverse"

@@ -17,11 +17,13 @@ class Stretch(ResizingTransform):
         size: (height, width) in pixels, or one int for a square.
         interpolation: "nearest-exact", "bilinear" or "bicubic", for images, or a list from which one is drawn for
             each sample; masks are resized by nearest.
-        antialias: low-pass before shrinking.
+        antialias: low-pass before shrinking; None is the library's default, which is True for "torch".
+        like: the library whose resize it is, with its own interpolations, as in ``functional.resize``.
 
     Raises:
         SizeError: a size that is not positive or not whole.
-        UnknownNameError: an unknown interpolation.
+        UnknownNameError: an unknown library, or an interpolation that it does not have.
+        ArgumentError: a setting of antialias that the library does not have.
         ShapeError: on a sample without an image, or whose images, masks and boxes have several sizes.
 
     Example:
