@@ -6,9 +6,8 @@ import importlib
 from collections.abc import Sequence
 from typing import Any
 
-from ..._text import format_size
 from ..._tracing import Row
-from ._text import format_field
+from ._text import format_field, format_size
 
 _COLUMNS = 6
 _MARGIN = 0.25  # around the image, as a share of its longer side
