@@ -23,8 +23,9 @@ from torch import nn
 from . import GeometryReport, ResizenetError, __version__, create_model, list_models, report
 from ._checks import did_you_mean
 from ._errors import ArgumentError, UnknownNameError
+from ._text import format_count
 from .geometry import Comparison, compare
-from .geometry.render._text import format_count, format_table
+from .geometry.render._text import format_table
 from .models import list_weights
 from .models._registry import FACTS
 

@@ -28,7 +28,7 @@ from torchvision import tv_tensors
 
 import resizenet as rn
 from fuzzing import count_case, share
-from resizenet import models, transforms
+from resizenet import models, surgery, transforms
 
 SNAPSHOT = Path(__file__).parents[1] / "project" / "api_snapshot.txt"
 ROOMS = ("functional", "geometry", "models", "resizers", "surgery", "transforms")
@@ -36,6 +36,8 @@ NOT_BY_USERS = (  # records, exceptions and parts of networks that the library m
     "geometry.Comparison(",
     "geometry.GeometryReport",
     "geometry.Row(",
+    "surgery.Adaptation(",
+    "surgery.Change(",
     "resizers.FusedResizer(",
     "models.ResidualBlock",
     ".branch(",
@@ -94,10 +96,6 @@ def sampler() -> transforms.MultiResolutionBatchSampler:
     return transforms.MultiResolutionBatchSampler(range(5), 2, schedule(), epochs=2)
 
 
-class Odd(nn.Module):
-    """A type of model that no other test registers."""
-
-
 VALID: dict[str, Callable[[], Any]] = {  # by the name of the parameter
     "batch": image,
     "batch_size": lambda: 2,
@@ -106,8 +104,6 @@ VALID: dict[str, Callable[[], Any]] = {  # by the name of the parameter
     "block": lambda: models.BasicBlock,
     "boxes": lambda: torch.tensor([[0, 0, 4, 6], [1, 2, 5, 6]]),
     "channels": lambda: 4,
-    "classifier": lambda: "fc",
-    "conv": lambda: "conv",
     "cycles": lambda: 2,
     "dataset": lambda: [image()[0] for _ in range(5)],
     "depths": lambda: (1, 1),
@@ -124,7 +120,6 @@ VALID: dict[str, Callable[[], Any]] = {  # by the name of the parameter
     "in_size": lambda: 7,
     "input_size": lambda: 16,
     "kernel_size": lambda: 3,
-    "kind": lambda: Odd,
     "low": lambda: 8,
     "lr": lambda: 0.1,
     "mean": lambda: (0.5, 0.5, 0.5),
@@ -171,10 +166,10 @@ SPECIAL: dict[str, dict[str, Callable[[], Any]]] = {  # where the name alone doe
     "resizers.ResizedModel.forward": {"x": image},
     "resizers.ResizedModel": {"resizer": lambda: rn.Resizer(8)},
     "surgery.AnySize.forward": {"x": image},
+    "surgery.Adaptation.apply": {"model": lambda: network("imagenet")},
     "surgery.adapt": {"model": lambda: network("imagenet")},
+    "surgery.plan": {"model": lambda: network("imagenet")},
     "transforms.BatchRandomResizedCrop.draw": {"batch": lambda: 2},
-    "transforms.GeometryRecord.inverse": {"sample": lambda: torch.zeros(3, 8, 12)},
-    "transforms.GeometryRecord.unbatch": {"batch": lambda: torch.stack([transforms.GeometryRecord((8, 12))] * 2)},
     "transforms.NativePolicy": {"size": lambda: (8, 12)},
     "transforms.ResizePolicy.from_dict": {"values": lambda: transforms.LetterboxPolicy(6).to_dict()},
     "transforms.MultiResolutionBatchSampler.load_state_dict": {"state": lambda: sampler().state_dict()},
@@ -191,7 +186,7 @@ PLAIN: list[Any] = [
     *(None, True, 0, -1, 1, 7, -(10**30), 2**63, 10**400, 0.5, -2.5, math.nan, math.inf, 1e308, 5e-324, 1j),
     *("", "x", "bilinear", b"x", (5e-324, 1e308), (1e308, 1e308), (5e-324, 5e-324), (2**31, 1)),
     *([], (3,), (3, 0), (2, 1.5), [0.2, 0.1], ("a", "b"), [None, None], range(3), {1, 2}),
-    *({}, {"a": 1}, {0: "x", "y": 2}, object(), int, Odd, nn.Identity(), nn.Conv2d(3, 3, 3), lambda *args: None),
+    *({}, {"a": 1}, {0: "x", "y": 2}, object(), int, nn.Linear, nn.Identity(), nn.Conv2d(3, 3, 3), lambda *args: None),
 ]
 ARRAYS: list[Any] = [
     *(np.zeros((2, 2)), np.float32("nan"), np.int64(3), torch.tensor([math.nan, 1.0]), torch.eye(3).to_sparse()),
@@ -224,6 +219,8 @@ def instance(path: str) -> Any:
         return rn.Resizer(6).fuse()
     if path.endswith("ResizePolicy"):
         return transforms.UpscalePolicy(6)
+    if path.endswith("Adaptation"):
+        return surgery.plan(network("imagenet"), 16)
     return find(path)(**valid_arguments(path))
 
 

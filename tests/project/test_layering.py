@@ -17,19 +17,20 @@ NEEDS = {  # every room, and the rooms that it may import; __init__ and __main__
     "_sizes": {"_errors", "_checks"},
     "_modules": {"_errors"},
     "_weights": {"_errors"},
+    "_text": set(),
     "kernels": {"_errors", "_checks", "_sizes"},
     "functional": {"_errors", "_checks", "_sizes", "kernels"},
     "resizers": {"_errors", "_modules", "_checks", "_sizes", "_weights", "functional", "kernels"},
     "models": {"_errors", "_checks", "_sizes", "_weights", "functional"},
     "transforms": {"_errors", "_checks", "_sizes", "functional"},
     "_tracing": {"_errors", "_modules", "_checks", "_sizes"},
-    "surgery": {"_errors", "_modules", "_checks", "_sizes", "functional", "_tracing"},
-    "geometry": {"_errors", "_checks", "_sizes", "_tracing", "surgery"},
+    "surgery": {"_errors", "_modules", "_checks", "_sizes", "_text", "functional", "_tracing"},
+    "geometry": {"_errors", "_checks", "_sizes", "_text", "_tracing", "surgery"},
 }
 SHARED = {  # the private files that other rooms may import
     "functional._interpolation",
     "functional._memory_format",
-    "surgery._attempt",
+    "surgery._plan",
 }
 LATE = {  # public packages that the functions of a file import when they are called, to return an object of theirs
     "models._pretrained": {"transforms"},  # weights know their policy; networks need none
@@ -41,7 +42,7 @@ OPTIONAL = {  # imported on first use; tests/project/test_import.py checks that
     "resizenet.surgery": {"rich"},
     "resizenet.__main__": {"rich", "timm"},
 }
-NO_TORCH = {"_errors", "_checks", "_sizes"}
+NO_TORCH = {"_errors", "_checks", "_sizes", "_text"}
 
 
 def sources() -> dict[str, str]:
@@ -197,7 +198,7 @@ def test_function_bodies_have_fewer_than_40_lines() -> None:
         ),
         ("helpers", "", "is in no room"),
         ("kernels.triton._head", "import triton", None),
-        ("surgery._adapt", "from ..functional import resize\nfrom ._families import family_of", None),
+        ("surgery._adapt", "from ..functional import resize\nfrom ._plan import plan", None),
         ("__main__", "from . import report", None),
         ("models._pretrained", "def f():\n    from ..transforms import ResizePolicy", None),
         ("models._pretrained", "from ..transforms import ResizePolicy", "imports transforms"),

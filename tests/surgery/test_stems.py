@@ -132,10 +132,10 @@ def test_new_channels_keep_the_padding() -> None:
 @pytest.mark.parametrize("stem", ["cifar", "fold", "no_pool"])
 def test_grouped_stems_keep_their_groups(stem: str) -> None:
     model = resnet()
-    model.conv1 = nn.Conv2d(3, 63, 7, stride=2, padding=3, groups=3)
+    model.conv1 = nn.Conv2d(4, 64, 7, stride=2, padding=3, groups=4)
     adapted = rn.adapt(model, 32, stem=stem)
-    assert (adapted.conv1.in_channels, adapted.conv1.groups) == (3, 3)
-    assert adapted.conv1(torch.rand(1, 3, 32, 32)).shape[1] == 63
+    assert (adapted.conv1.in_channels, adapted.conv1.groups) == (4, 4)
+    assert adapted(torch.rand(2, 4, 32, 32)).shape == (2, 5)
 
 
 # --- stems swapped by hand
@@ -198,7 +198,7 @@ CIFAR, FOLD = (
     'stem="fold" needs .* padding k // 2 and an even stride',
 )
 REFUSED = {  # the convolution, the stem, the start of the message and what it says of the convolution
-    "even kernel": ({"kernel_size": 4, "stride": 4, "padding": 0}, "cifar", CIFAR, r"kernel_size=\(4, 4\)"),
+    "even kernel": ({"kernel_size": 6, "padding": 2}, "cifar", CIFAR, r"kernel_size=\(6, 6\)"),
     "oblong kernel": ({"kernel_size": (7, 5), "padding": (3, 2)}, "cifar", CIFAR, r"kernel_size=\(7, 5\)"),
     "dilated kernel": ({"dilation": 2}, "cifar", CIFAR, r"dilation=\(2, 2\)"),
     "auto": ({"kernel_size": 4, "padding": 1}, "auto", CIFAR, r"kernel_size=\(4, 4\)"),
@@ -229,11 +229,11 @@ def test_a_stem_is_folded_only_once() -> None:
 
 def test_channels_of_grouped_stems_are_refused() -> None:
     model = resnet()
-    model.conv1 = nn.Conv2d(3, 63, 7, stride=2, padding=3, groups=3)
-    message = r"in_channels needs a convolution without groups, and ResNet\.conv1 is .*groups=3"
+    model.conv1 = nn.Conv2d(4, 64, 7, stride=2, padding=3, groups=4)
+    message = r"in_channels needs a convolution without groups, and ResNet\.conv1 is .*groups=4"
     with pytest.raises(rn.UnsupportedModelError, match=message):
-        rn.adapt(model, 224, in_channels=6)
-    assert rn.adapt(model, 224, in_channels=3).conv1.groups == 3
+        rn.adapt(model, 224, in_channels=8)
+    assert rn.adapt(model, 224, in_channels=4).conv1.groups == 4
 
 
 @pytest.mark.parametrize("options", [{"stem": "cifar"}, {"stem": "fold"}, {"stem": "keep", "in_channels": 1}])

@@ -152,11 +152,13 @@ def test_images_of_other_dtypes_keep_theirs(name: str, dtype: str) -> None:
 
 
 def test_transforms_print_their_arguments() -> None:
-    assert repr(T.ResizeToCover(7)) == "ResizeToCover(size=(7, 7), interpolation='bilinear', antialias=True)"
+    assert (
+        repr(T.ResizeToCover(7)) == "ResizeToCover(size=(7, 7), interpolation='bilinear', antialias=True, like='torch')"
+    )
     assert repr(T.PadToMultiple(7)) == "PadToMultiple(fill=0, mask_fill=0, position='top_left', multiple=(7, 7))"
-    start = "Letterbox(size=(64, 64), interpolation='bilinear', antialias=True, fill=0, mask_fill=0"
+    start = "Letterbox(size=(64, 64), interpolation='bilinear', antialias=True, like='torch', fill=0, mask_fill=0"
     assert repr(T.Letterbox(64, stride=32)).startswith(start)
-    start = "BatchResize(size=(5, 7), interpolation='bicubic', antialias=True)"
+    start = "BatchResize(size=(5, 7), interpolation='bicubic', antialias=True, like='torch')"
     assert repr(T.BatchResize((5, 7), interpolation="bicubic")) == start
     assert repr(T.BatchRandomResizedCrop((5, 7), scale=(0.5, 1.0), ratio=(1, 2))) == (
         "BatchRandomResizedCrop(size=(5, 7), scale=(0.5, 1.0), ratio=(1.0, 2.0), flip_probability=0.0, "

@@ -36,7 +36,9 @@ def _slide_window(table: LayoutTable, x: Tensor, out: Tensor, weight: Tensor | N
     before, after = ((t.shape[-2], t.shape[-1]) for t in (x, out))
     layout = table[x]
     margins = layout.margin(-2), layout.margin(-1)
-    table.add_window(Window(table.active[-1], weight, before, after, kernel, stride, padding, dilation, margins))
+    table.add_window(
+        Window(table.active[-1], weight, before, after, kernel, stride, padding, dilation, margins, layout.stride)
+    )
     merge_channels = weight is not None and (weight.shape[1] > 1 or not layout.axes([1]))
     return layout.slide(
         list(zip(kernel, stride, padding, dilation, strict=True)), out.shape, merge_channels=merge_channels

@@ -13,20 +13,20 @@ _OTHER_INPUTS = (nn.Conv1d, nn.Conv3d, nn.BatchNorm1d, nn.BatchNorm3d, nn.Embedd
 
 
 def explain_failure(
-    error: Exception, model: nn.Module, module: str, shape: tuple[int, ...]
+    error: Exception, model: nn.Module, module: str, shape: tuple[int, ...], *, operation: str
 ) -> ShapeError | UnsupportedModelError:
     """Return the error to raise when a model fails on an image of this shape (C, H, W) inside ``module``."""
     name, kind, reason = type(model).__name__, type(error).__name__, reason_of(error)
     if isinstance(error, NotImplementedError | RecursionError) or not isinstance(error, _ABOUT_SHAPES):
         reason = reason.partition("\n")[0]
         reason = reason if reason.startswith(kind) else f"{kind}: {reason}"
-        return UnsupportedModelError(f"report: {name} cannot be traced on one image without values: {reason}")
+        return UnsupportedModelError(f"{operation}: {name} cannot be traced on one image without values: {reason}")
     layer = _layer_for_other_inputs(model, module)
     if layer is None:
-        return ShapeError(f"report: {name} cannot take an image of {shape}: {reason}")
+        return ShapeError(f"{operation}: {name} cannot take an image of {shape}: {reason}")
     kind = type(model.get_submodule(layer)).__name__
     return UnsupportedModelError(
-        f"report: {name} takes something other than images (layer {layer!r} is of type {kind}): {reason}"
+        f"{operation}: {name} takes something other than images (layer {layer!r} is of type {kind}): {reason}"
     )
 
 

@@ -36,30 +36,33 @@ class _CopyToMeta(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def skeleton(model: nn.Module) -> nn.Module:
+def skeleton(model: nn.Module, *, operation: str = "report") -> nn.Module:
     """Return a copy without values, in eval mode, without gradients and without hooks, except those that make weights.
 
     Raises:
         UnsupportedModelError: the model cannot be copied, or its tensors have no shape yet.
     """
-    check_model(model, operation="report")
+    check_model(model, operation=operation)
     name = type(model).__name__
     if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
         raise UnsupportedModelError(
-            f"report: {name} is or contains a scripted module, which cannot be inspected; "
-            "report the module that was scripted"
+            f"{operation}: {name} is or contains a scripted module, which cannot be inspected; "
+            f"{operation} the module that was scripted"
         )
     try:
         with torch.inference_mode(False), _CopyToMeta():
             copied = copy.deepcopy(model, _substitutes(model))
     except Exception as error:
         raise UnsupportedModelError(
-            f"report: traces a copy without values, and {name} cannot be copied: {reason_of(error)}"
+            f"{operation}: traces a copy without values, and {name} cannot be copied: {reason_of(error)}"
         ) from error
     if not {*copied.modules()}.isdisjoint(model.modules()):
         raise UnsupportedModelError(
-            f"report: traces a copy without values, and a copy of {name} shares modules with it"
+            f"{operation}: traces a copy without values, and a copy of {name} shares modules with it"
         )
+    for module in copied.modules():
+        if getattr(module, "padding_mode", None) == "circular":  # slices are copied into it, which cannot be traced
+            module.padding_mode = "replicate"  # type: ignore[assignment]
     return copied.eval().requires_grad_(False)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Collection, Sequence
 
 from ._trace import Row
 
+_MAX_POOL = 3  # the largest stride of a pooling that does not belong to the classifier
+
 
 def layers(rows: Sequence[Row]) -> tuple[Row, ...]:
     """Return the rows of modules that call no other module."""
@@ -26,8 +28,16 @@ def stages(rows: Sequence[Row]) -> tuple[Row, ...]:
 
 
 def last_map(stages: Sequence[Row]) -> Row | None:
-    """Return the last stage that computes a map; None if there is none."""
-    return next((row for row in reversed(stages) if row.output_map and row.macs), None)
+    """Return the stage that makes the last map; None if there is none.
+
+    That is the last stage that computes a map, or a pooling behind it that does not belong to the classifier.
+    """
+    final = next((row for row in reversed(stages) if row.output_map and row.macs), None)
+    if final is None or final.stride is None:
+        return final
+    largest = _MAX_POOL * max(final.stride)
+    pools = (row for row in reversed(stages) if row.output_map and row.stride and max(row.stride) <= largest)
+    return next(pools)
 
 
 def _children(rows: Sequence[Row]) -> dict[Row, list[Row]]:

@@ -25,6 +25,7 @@ class Window:
         after: size of the resulting map.
         kernel, stride, padding, dilation: in positions of the map before.
         margins: padding in the map before, which an earlier layer of the model added.
+        scale: input pixels between positions of the map before; None where unknown.
     """
 
     module: str
@@ -36,6 +37,7 @@ class Window:
     padding: tuple[int, int]
     dilation: tuple[int, int]
     margins: tuple[Margin, Margin]
+    scale: tuple[int, int] | None
 
     @property
     def map(self) -> tuple[int, int]:

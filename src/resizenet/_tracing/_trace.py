@@ -76,7 +76,7 @@ class Trace:
         macs: multiply-accumulates of the whole model.
         windows: every call of a convolution or pooling, in order.
         single_value_norms: batch norms that see one value per channel in a batch of one image.
-        classifier: the last linear layer; None if there is none.
+        output_shape: shape of the first tensor that the model returns for one image; None without a tensor.
         skeleton: the copy of the model that ran; it has no values.
     """
 
@@ -84,7 +84,7 @@ class Trace:
     macs: int
     windows: tuple[Window, ...]
     single_value_norms: tuple[str, ...]
-    classifier: str | None
+    output_shape: tuple[int, ...] | None
     skeleton: nn.Module = field(repr=False, compare=False)
 
 
@@ -95,7 +95,6 @@ class _ModuleRecorder:
         self._names = {module: name for name, module in model.named_modules() if name}
         self._table = table
         self.rows: dict[str, Row] = {}
-        self.classifier: str | None = None
         self._single_value: dict[str, bool] = {}
         self._hooks = [module.register_forward_pre_hook(self._enter) for module in self._names]
         self._hooks += [module.register_forward_hook(self._leave) for module in self._names]
@@ -118,7 +117,6 @@ class _ModuleRecorder:
         self.rows.pop(name, None)  # the last of several calls counts
         self.rows[name] = _row(name, module, before, after, self._table)
         self._single_value[name] = isinstance(module, _BatchNorm) and _has_single_values(before)
-        self.classifier = name if isinstance(module, nn.Linear) else self.classifier
 
 
 def _first_tensor(values: object) -> Tensor | None:
@@ -130,39 +128,47 @@ def _has_single_values(x: Tensor | None) -> bool:
     return x is not None and x.ndim > 1 and x.numel() == x.shape[1]
 
 
-def trace(model: nn.Module, in_channels: int, size: tuple[int, int]) -> Trace:
+def trace(model: nn.Module, in_channels: int, size: tuple[int, int], *, operation: str = "report") -> Trace:
     """Run a copy of the model on one image without values and return what every module does to it.
+
+    Args:
+        model: a module that takes (B, in_channels, H, W).
+        in_channels: channels of the image.
+        size: (height, width) of the image in pixels.
+        operation: the public function that error messages name.
 
     Raises:
         ShapeError: the model cannot take an image of this size.
         UnsupportedModelError: the model cannot be copied, or cannot run on one image without values.
     """
-    copied = skeleton(model)
-    image = _empty_image(in_channels, size, next((p.dtype for p in model.parameters()), torch.get_default_dtype()))
+    copied = skeleton(model, operation=operation)
+    dtype = next((p.dtype for p in model.parameters()), torch.get_default_dtype())
+    image = _empty_image((in_channels, *size), dtype, operation)
     tracer = LayoutTracer(image, model.parameters())
     recorder = _ModuleRecorder(copied, tracer.table)
     try:
         with torch.inference_mode(False), torch.no_grad(), torch.device("cpu"), tracer:
-            copied(image)
+            out = _first_tensor(copied(image))
     except Exception as error:
-        raise explain_failure(error, copied, tracer.table.active[-1], (in_channels, *size)) from error
+        module, shape = tracer.table.active[-1], (in_channels, *size)
+        raise explain_failure(error, copied, module, shape, operation=operation) from error
     recorder.remove_hooks()
     return Trace(
         rows=tuple(recorder.rows.values()),
         macs=tracer.table.macs[""],
         windows=tuple(tracer.table.windows[""]),
         single_value_norms=recorder.single_value_norms,
-        classifier=recorder.classifier,
+        output_shape=None if out is None else tuple(out.shape),
         skeleton=copied,
     )
 
 
-def _empty_image(in_channels: int, size: tuple[int, int], dtype: torch.dtype) -> Tensor:
+def _empty_image(shape: tuple[int, int, int], dtype: torch.dtype, operation: str) -> Tensor:
     try:
         with torch.inference_mode(False):
-            return torch.empty(1, in_channels, *size, dtype=dtype, device="meta")
+            return torch.empty(1, *shape, dtype=dtype, device="meta")
     except (RuntimeError, TypeError):  # overflow
-        raise ShapeError(f"report: an image of {(in_channels, *size)} is larger than any tensor") from None
+        raise ShapeError(f"{operation}: an image of {shape} is larger than any tensor") from None
 
 
 def _row(name: str, module: nn.Module, before: Tensor | None, after: Tensor | None, table: LayoutTable) -> Row:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from .._checks import check_choice
+from .._errors import ArgumentError
 from ._dialects._onnx import OnnxResize
 from ._dialects._table import find_dialect
 
@@ -30,9 +31,11 @@ def parse_rule(interpolation: object, antialias: object, like: object) -> bool:
 
     Raises:
         UnknownNameError: no such library, or the library has no such interpolation.
-        ArgumentError: the library has no such setting of antialias.
+        ArgumentError: antialias is not a bool, or the library has no such setting.
     """
     if is_torch(like):
         check_choice("interpolation", interpolation, INTERPOLATIONS)
-        return True if antialias is None else bool(antialias)
+        if antialias is not None and not isinstance(antialias, bool):
+            raise ArgumentError(f"antialias: expected True, False or None, got {antialias!r}")
+        return True if antialias is None else antialias
     return find_dialect(like).parse_rule(interpolation, antialias)

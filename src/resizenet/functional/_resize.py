@@ -126,7 +126,7 @@ def resize(
         ShapeError: not four dimensions, or no pixel.
         DtypeError: neither floating point nor uint8, or not a dense tensor.
         UnknownNameError: an unknown library, or an interpolation that it does not have.
-        ArgumentError: a setting of antialias that the library does not have.
+        ArgumentError: antialias is not a bool, or the library does not have this setting.
 
     Example:
         >>> image = torch.arange(16.0).reshape(1, 1, 4, 4)

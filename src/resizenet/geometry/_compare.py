@@ -10,11 +10,12 @@ from torch import nn
 
 from .._errors import ArgumentError
 from .._sizes import Size
+from .._text import format_count, format_pair, format_percent, format_size
 from .._tracing import Row
 from ._report import GeometryReport, report
 from .render._html import html_page
 from .render._rich import rich_group
-from .render._text import format_count, format_pair, format_percent, format_size, format_table
+from .render._text import format_table
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,13 @@ from .. import _tracing
 from .._checks import check_positive
 from .._errors import ShapeError
 from .._sizes import Size, parse_size
+from .._text import format_count
 from .._tracing import Row, first_layers, trace
 from .advice import explain_size, find_suggestions, find_warnings
 from .render._html import html_page
 from .render._plot import plot_stages
 from .render._rich import rich_group
-from .render._text import HEADER, format_count, format_notes, format_row, format_table, legend
+from .render._text import HEADER, format_notes, format_row, format_table, legend
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class GeometryReport:
 
     @property
     def final(self) -> Row | None:
-        """The stage that makes the last map: the last stage with multiply-accumulates and a map, or None."""
+        """The stage that makes the last map, which may be a pooling in front of the classifier; None without a map."""
         return _tracing.last_map(self.stages)
 
     @property
@@ -197,8 +198,8 @@ def report(model: nn.Module, input_size: Size, *, in_channels: int = 3) -> Geome
         ! from layer1.1.conv1 on, the receptive field (35 px) exceeds the image
         ! layer4.0.bn1 and 4 more: 1 value per channel and image, so BatchNorm raises in
           training when the last batch is 1 image; drop_last=True avoids it
-        > resizenet.adapt(model, 32, stem="cifar"): the same weights, a 4x4 last map,
-          15.0 times the MACs (555.4 M)
+        > resizenet.adapt(model, 32): the same weights, a 4x4 last map, 15.0 times the
+          MACs (555.4 M)
         > resizenet.transforms.UpscalePolicy(128): a 4x4 last map, 16.0 times the MACs
           (592.2 M)
     """

@@ -1,114 +1,127 @@
-"""Change the first convolution and the pool of a model in place, so that hooks and flags survive."""
+"""The changes of the first convolution, and of the pool behind it, that make a named stem."""
 
 from __future__ import annotations
 
-import math
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import Literal
 
-from torch import Tensor, nn
+from torch import nn
 
 from .._errors import UnsupportedModelError
 from .._modules import check_parameters
-from ..functional import fold_upscale, resize_filter
-from ..functional._memory_format import memory_format_of
-from ._families import Family, find_convolution, find_module
+from ._changes import Change, side
+from ._halvings import Step
+from ._inspect import Inspection
 
-StemWeights = Literal["center", "area", "pinv", "fresh"]
+Stem = Literal["auto", "keep", "cifar", "no_pool", "fold"]
 
 
-def check_stem(model: nn.Module, family: Family, stem: str, in_channels: int | None) -> None:
-    """Raise UnsupportedModelError if the stem cannot be changed as requested."""
-    convolution, path = find_convolution(model, family), f"{type(model).__name__}.{family.conv}"
-    k, stride = convolution.kernel_size[0], convolution.stride[0]
-    centered = k % 2 == 1 and convolution.kernel_size == (k, k) and convolution.dilation == (1, 1)
-    even_stride = stride % 2 == 0 and convolution.stride == (stride, stride)
-    folds = centered and even_stride and convolution.padding == (k // 2, k // 2)
-    new_channels = in_channels is not None and in_channels != convolution.in_channels
-    new_weight = new_channels or stem in ("cifar", "fold")
-    if new_weight:
-        check_parameters(convolution, path, operation="adapt", names=("weight",))
+def stem_factors(found: Inspection, stem: Stem) -> dict[Step, int]:
+    """Return the factors that the steps of the stem get with a named stem; empty for "auto" and "keep".
+
+    Raises:
+        UnsupportedModelError: the model does not have the layers that the stem changes.
+    """
+    first = found.first
+    if stem in ("auto", "keep"):
+        return {}
+    if first is None or (stem == "no_pool" and first.pool is None):
+        missing = "a pool behind its first convolution" if first else "a convolution in front of all other layers"
+        raise UnsupportedModelError(
+            f'adapt: stem="{stem}" needs a model with {missing}, and {found.name} has none; choose another stem'
+        )
+    factors: dict[Step, int] = {}
+    for step in found.steps:
+        if first.pool in step.windows and stem in ("cifar", "no_pool"):
+            factors[step] = 1
+        elif first.conv in step.windows and stem in ("cifar", "fold"):
+            factors[step] = 1 if stem == "cifar" else step.factor // 2
+    return factors
+
+
+def free_steps(found: Inspection, stem: Stem) -> list[Step]:
+    """Return the steps that a stem leaves to ``output_stride``: all with "auto", and else those behind the stem."""
+    first = found.first
+    if stem == "auto" or first is None:
+        return [*found.steps]
+    return [step for step in found.steps if first.conv not in step.windows and first.pool not in step.windows]
+
+
+def first_changes(found: Inspection, stem: Stem, stem_weights: str, stride: int) -> Iterator[Change]:
+    """Yield the changes that give the first convolution a stride, and a kernel that fits it.
+
+    Raises:
+        UnsupportedModelError: the convolution cannot have this kernel.
+    """
+    first = found.first
+    assert first is not None
+    model = found.skeleton
+    conv, path = model.get_submodule(first.conv.module), first.conv.module
+    where, before, k = f"{type(model).__name__}.{path}", first.conv.stride[0], first.conv.kernel[0]
+    if not isinstance(conv, nn.Conv2d):
+        raise UnsupportedModelError(f"adapt: expected {where} to be a Conv2d, got {type(conv).__name__}")
+    is_patch = first.conv.kernel == first.conv.stride and first.conv.padding == (0, 0)
+    how = "pinv" if is_patch and stem_weights != "fresh" else stem_weights  # an even kernel has no center
+    after = k
+    if stem == "fold":
+        after, how = 2 * -(-k // 4) + 1, "fold"
+    elif is_patch and 1 < stride < before:
+        after = stride
+    elif stem == "cifar" or (stride == 1 < before and k > 3):
+        after = 3
+    if stem == "fold" or after != k or (stem == "cifar" and how == "fresh"):
+        _check_kernel(conv, where, stem, is_patch=is_patch)
+        yield Change(path, "kernel", k, after, how)
+    if stride != before:
+        yield Change(path, "stride", before, stride)
+    margin, padding = 0 if is_patch and stride > 1 else after // 2, side(conv.padding)
+    if after != k and padding != margin:
+        yield Change(path, "padding", padding, margin)
+
+
+def _check_kernel(conv: nn.Conv2d, where: str, stem: str, *, is_patch: bool) -> None:
+    """Raise UnsupportedModelError if the convolution cannot have another kernel."""
+    check_parameters(conv, where, operation="adapt", names=("weight",))
+    k, stride = conv.kernel_size[0], conv.stride[0]
+    is_square = conv.kernel_size == (k, k) and conv.dilation == (1, 1)
+    folds = k % 2 == 1 and is_square and stride % 2 == 0 and conv.padding == (k // 2, k // 2)
     requirements = {
-        'stem="cifar" needs an odd, square, undilated kernel': stem != "cifar" or centered,
-        'stem="fold" needs an odd, square, undilated kernel k with padding k // 2 and an even stride': (
-            stem != "fold" or folds
+        'stem="cifar" needs an odd, square, undilated kernel': (
+            stem == "fold" or (is_square and (k % 2 == 1 or is_patch))
         ),
-        "in_channels needs a convolution without groups": not new_channels or convolution.groups == 1,
-        "a new weight needs a floating point dtype": not new_weight or convolution.weight.is_floating_point(),
+        'stem="fold" needs an odd, square, undilated kernel k with padding k // 2 and an even stride': (
+            stem != "fold" or (folds and conv.stride == (stride, stride))
+        ),
+        "a new weight needs a floating point dtype": conv.weight.is_floating_point(),
     }
     for requirement, met in requirements.items():
         if not met:
             raise UnsupportedModelError(
-                f'adapt: {requirement}, and {path} is {convolution}; use stem="keep", or replace the layer by hand'
+                f'adapt: {requirement}, and {where} is {conv}; use stem="keep", or replace the layer by hand'
             )
 
 
-def new_filter(convolution: nn.Conv2d, stem: str, stem_weights: StemWeights) -> Tensor | None:
-    """Return the first filter of the stem with this name; None if it is the one that the convolution has."""
-    weight = convolution.weight.detach()
-    if stem == "cifar" and (convolution.kernel_size, convolution.stride) != ((3, 3), (1, 1)):
-        return _small_filter(weight, stem_weights)
-    return fold_upscale(weight, scale=2, stride=convolution.stride[0]) if stem == "fold" else None
+def channel_change(found: Inspection, after: int, how: str) -> Change:
+    """Return the change to another number of channels of the image.
 
-
-def change_stem(model: nn.Module, family: Family, stem: str, weight: Tensor | None) -> None:
-    """Give the model the stem with this name, and its first convolution the weight; call ``check_stem`` first."""
-    convolution = find_convolution(model, family)
-    if stem in ("cifar", "no_pool") and family.pool is not None:
-        _remove_pool(model, family.pool)
-    if stem == "cifar":
-        convolution.stride = (1, 1)
-    elif stem == "fold":
-        convolution.stride = (convolution.stride[0] // 2, convolution.stride[1] // 2)
-    if weight is not None:
-        _set_weight(convolution, weight)
-
-
-def _set_weight(convolution: nn.Conv2d, weight: Tensor) -> None:
-    """Give the convolution another filter.
-
-    The filter requires gradients if it or the old one does. If the kernel has another size, the padding becomes half
-    of it.
+    Raises:
+        UnsupportedModelError: the model does not begin with a convolution of the image that can be changed.
     """
-    old = convolution.weight
-    convolution.weight = nn.Parameter(
-        weight.contiguous(memory_format=memory_format_of(old)), requires_grad=old.requires_grad or weight.requires_grad
-    )
-    convolution.in_channels = weight.shape[1] * convolution.groups
-    kernel_size, margin = (weight.shape[2], weight.shape[3]), weight.shape[2] // 2
-    if kernel_size != convolution.kernel_size:
-        convolution.kernel_size = kernel_size
-        convolution.padding = (margin, margin)
-        convolution._reversed_padding_repeated_twice = [margin] * 4  # read by padding modes other than "zeros"
-
-
-def stem_strides(model: nn.Module, family: Family) -> tuple[int, int]:
-    """Return the stride behind the first convolution and the one behind the pool, in pixels of the image."""
-    pool = find_module(model, family.pool) if family.pool is not None else None
-    strides: list[Any] = [layer.stride for layer in pool.modules() if hasattr(layer, "stride")] if pool else []
-    first = find_convolution(model, family).stride[0]
-    return first, first * math.prod(stride[0] if isinstance(stride, tuple) else stride for stride in strides)
-
-
-def _small_filter(weight: Tensor, method: StemWeights) -> Tensor:
-    """(O, I, k, k) -> (O, I, 3, 3); a fresh filter requires gradients."""
-    if method != "fresh":
-        return resize_filter(weight, 3, method=method)
-    fresh = weight.new_empty(*weight.shape[:2], 3, 3)
-    return nn.init.kaiming_normal_(fresh, mode="fan_out", nonlinearity="relu").requires_grad_()
-
-
-def _remove_pool(model: nn.Module, path: str) -> None:
-    """Replace the pool by an Identity; one with weights, such as timm's ``replace_stem_pool``, loses its stride."""
-    parent, _, name = path.rpartition(".")
-    pool = find_module(model, path)
-    if pool is None:
-        return
-    if next(pool.parameters(), None) is None:
-        setattr(model.get_submodule(parent), name, nn.Identity().train(pool.training))
-        return
-    for layer in pool.modules():
-        if isinstance(layer, nn.Conv2d):
-            layer.stride = (1, 1)
-    for child, layer in pool.named_children():
-        if getattr(layer, "stride", 1) not in (1, (1, 1)):  # a pooling layer beside a convolution
-            setattr(pool, child, nn.Identity().train(layer.training))
+    first, before, model = found.first, found.in_channels, found.skeleton
+    name = type(model).__name__
+    conv = model.get_submodule(first.conv.module) if first else None
+    if first is None or not isinstance(conv, nn.Conv2d) or conv.in_channels != before:
+        raise UnsupportedModelError(
+            f"adapt: in_channels needs a model that begins with a Conv2d of the image's {before} channels, and {name} "
+            f"begins with {conv}; replace it by hand"
+        )
+    where = f"{name}.{first.conv.module}"
+    check_parameters(conv, where, operation="adapt", names=("weight",))
+    requirements = {
+        "in_channels needs a convolution without groups": conv.groups == 1,
+        "a new weight needs a floating point dtype": conv.weight.is_floating_point(),
+    }
+    for requirement, met in requirements.items():
+        if not met:
+            raise UnsupportedModelError(f"adapt: {requirement}, and {where} is {conv}; replace the layer by hand")
+    return Change(first.conv.module, "channels", before, after, how)

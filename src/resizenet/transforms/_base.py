@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -10,37 +10,55 @@ from torch import Tensor, nn
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from .._checks import check_choice, is_sequence
+from .._checks import is_sequence
 from .._errors import ArgumentError, DtypeError, ShapeError
 from .._sizes import Size, parse_size
-from ..functional import INTERPOLATIONS
-from ..functional._interpolation import Interpolation
+from ..functional import OnnxResize
+from ..functional._interpolation import AnyInterpolation, Like, is_torch, parse_rule
 from ._resize_input import COORDINATES, resize_input
 
 _COORDINATE_DTYPES = (
     *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
     *(torch.int16, torch.int32, torch.int64),
 )
-Interpolations = Interpolation | Sequence[Interpolation]
+Interpolations = AnyInterpolation | Sequence[AnyInterpolation]
 """One name, or the names to draw from."""
 
 
-def parse_interpolation(interpolation: object) -> Interpolation | tuple[Interpolation, ...]:
-    """Return the name, or the names to draw from as a tuple; raise UnknownNameError, or ArgumentError if empty."""
+def parse_interpolation(
+    interpolation: object, *, antialias: object = None, like: object = "torch"
+) -> AnyInterpolation | tuple[AnyInterpolation, ...]:
+    """Return the name, or the names to draw from as a tuple.
+
+    Raises:
+        UnknownNameError: no such library, or the library has no such interpolation.
+        ArgumentError: no name, or the library has no such setting of antialias.
+    """
     names = tuple(interpolation) if is_sequence(interpolation) else (interpolation,)
     if not names:
         raise ArgumentError("interpolation: expected a name or a list of names to draw from, got an empty list")
     for name in names:
-        check_choice("interpolation", name, INTERPOLATIONS)
-    return cast("Interpolation | tuple[Interpolation, ...]", names if is_sequence(interpolation) else names[0])
+        parse_rule(name, antialias, like)
+    found = names if is_sequence(interpolation) else names[0]
+    return cast("AnyInterpolation | tuple[AnyInterpolation, ...]", found)
 
 
-def first_interpolation(interpolation: Interpolations) -> Interpolation:
+def parse_like(like: object) -> Like:
+    """The library; the attributes of ``OnnxResize`` may come as a dict, as in ``to_dict`` of a policy."""
+    if not isinstance(like, Mapping):
+        return cast("Like", like)
+    try:
+        return OnnxResize(**like)
+    except TypeError as error:
+        raise ArgumentError(f"like: {error}") from None
+
+
+def first_interpolation(interpolation: Interpolations) -> AnyInterpolation:
     """Return the only name or the first, which is what evaluation uses."""
     return interpolation if isinstance(interpolation, str) else interpolation[0]
 
 
-def draw_interpolation(interpolation: Interpolations) -> Interpolation:
+def draw_interpolation(interpolation: Interpolations) -> AnyInterpolation:
     """Return the only name, or one drawn with equal probability."""
     if isinstance(interpolation, str):
         return interpolation
@@ -82,13 +100,21 @@ def describe_arguments(module: nn.Module) -> str:
 
 
 class ResizingTransform(v2.Transform):
-    """Base class with a size, an interpolation and antialias; a subclass says which size an image gets."""
+    """Base class with a size and a rule for resizing; a subclass says which size an image gets."""
 
-    def __init__(self, size: Size, *, interpolation: Interpolations = "bilinear", antialias: bool = True) -> None:
+    def __init__(
+        self,
+        size: Size,
+        *,
+        interpolation: Interpolations = "bilinear",
+        antialias: bool | None = None,
+        like: Like = "torch",
+    ) -> None:
         super().__init__()
         self.size = parse_size(size)
-        self.interpolation = parse_interpolation(interpolation)
-        self.antialias = antialias
+        self.interpolation = parse_interpolation(interpolation, antialias=antialias, like=like)
+        self.antialias = True if antialias is None and is_torch(like) else antialias
+        self.like = like
 
     def _output_size(self, height: int, width: int) -> tuple[int, int]:
         """Return the new (height, width) of a sample of size (height, width); may draw."""
@@ -101,7 +127,7 @@ class ResizingTransform(v2.Transform):
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """One input of the sample, resized."""
-        return resize_input(inpt, params["size"], params["interpolation"], antialias=self.antialias)
+        return resize_input(inpt, params["size"], params["interpolation"], antialias=self.antialias, like=self.like)
 
     def extra_repr(self) -> str:
         """The arguments."""

@@ -7,13 +7,12 @@ import math
 import torch
 
 from .._checks import parse_number, parse_range
-from .._errors import ArgumentError
 from .._sizes import Size, keep_ratio_size
+from ..functional._interpolation import Like
 from ._base import Interpolations, ResizingTransform
-from ._invertible import Invertible
 
 
-class ResizeKeepRatio(Invertible, ResizingTransform):
+class ResizeKeepRatio(ResizingTransform):
     """Resizes images, boxes, masks, keypoints and video by one factor, then zooms and stretches some of them a little.
 
     Follows timm's ``ResizeKeepRatio`` with ``random_scale_area=True``. Crop or pad to ``size`` afterwards.
@@ -32,12 +31,14 @@ class ResizeKeepRatio(Invertible, ResizingTransform):
         ratio_probability: share of the samples that are stretched.
         interpolation: "nearest-exact", "bilinear" or "bicubic", for images, or a list from which one is drawn for
             each sample; masks are resized by nearest.
-        antialias: low-pass before shrinking.
+        antialias: low-pass before shrinking; None is the library's default, which is True for "torch".
+        like: the library whose resize it is, with its own interpolations, as in ``functional.resize``.
 
     Raises:
         SizeError: a size that is not positive or not whole.
-        ArgumentError: a share outside [0, 1], or a range that is not positive or not in order.
-        UnknownNameError: an unknown interpolation.
+        ArgumentError: a share outside [0, 1], a range that is not positive or not in order, or a setting of antialias
+            that the library does not have.
+        UnknownNameError: an unknown library, or an interpolation that it does not have.
         ShapeError: on a sample without an image, or whose images, masks and boxes have several sizes.
 
     Example:
@@ -57,24 +58,15 @@ class ResizeKeepRatio(Invertible, ResizingTransform):
         scale_probability: float = 1.0,
         ratio_probability: float = 1.0,
         interpolation: Interpolations = "bilinear",
-        antialias: bool = True,
+        antialias: bool | None = None,
+        like: Like = "torch",
     ) -> None:
-        super().__init__(size, interpolation=interpolation, antialias=antialias)
+        super().__init__(size, interpolation=interpolation, antialias=antialias, like=like)
         self.longest = parse_number("longest", longest, at_least=0, at_most=1)
         self.scale = parse_range("scale", scale)
         self.ratio = parse_range("ratio", ratio)
         self.scale_probability = parse_number("scale_probability", scale_probability, at_least=0, at_most=1)
         self.ratio_probability = parse_number("ratio_probability", ratio_probability, at_least=0, at_most=1)
-
-    def _deterministic(self) -> ResizeKeepRatio:
-        draws = {"scale": self.scale_probability, "ratio": self.ratio_probability}
-        drawn = [name for name, chance in draws.items() if chance > 0 and getattr(self, name) != (1.0, 1.0)]
-        if drawn:
-            raise ArgumentError(
-                f"ResizeKeepRatio.inverse: expected a transform that draws nothing, but this one draws {drawn}; put a "
-                "GeometryRecord into the sample and call its inverse"
-            )
-        return self
 
     def _output_size(self, height: int, width: int) -> tuple[int, int]:
         zoom_chance, zoom_draw, stretch_chance, stretch_draw = torch.rand(4, device="cpu").tolist()

@@ -9,8 +9,9 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from .._sizes import Size, parse_size
+from ..functional._interpolation import Like
 from ._base import Interpolations, describe_arguments, draw_interpolation, parse_interpolation, sample_size
-from ._fill import check_fills
+from ._pad import check_fills
 from ._resize_input import crop_and_resize_input
 
 
@@ -34,11 +35,18 @@ class RandomResizedCrop(v2.RandomResizedCrop):
     _v1_transform_cls = None  # torchscript would silently get torchvision's v1 transform instead
 
     def __init__(
-        self, size: Size, *, scale: tuple[float, float], ratio: tuple[float, float], interpolation: Interpolations
+        self,
+        size: Size,
+        *,
+        scale: tuple[float, float],
+        ratio: tuple[float, float],
+        interpolation: Interpolations,
+        like: Like,
     ) -> None:
         with torch.device("cpu"):  # torchvision makes a tensor of the ratios
             super().__init__(parse_size(size), scale=scale, ratio=ratio)
-        self.interpolation = parse_interpolation(interpolation)
+        self.interpolation = parse_interpolation(interpolation, like=like)
+        self.like = like
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         """The crop, as torchvision draws it, then the interpolation."""
@@ -49,7 +57,9 @@ class RandomResizedCrop(v2.RandomResizedCrop):
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """One input of the sample, cropped and resized."""
         box = [params[name] for name in ("top", "left", "height", "width")]
-        return crop_and_resize_input(inpt, box, tuple(self.size), params["interpolation"])
+        return crop_and_resize_input(
+            inpt, box, tuple(self.size), params["interpolation"], antialias=None, like=self.like
+        )
 
     def extra_repr(self) -> str:
         """The arguments."""

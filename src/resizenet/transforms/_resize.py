@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from .._sizes import cover_size, fit_size
 from ._base import ResizingTransform
-from ._invertible import Invertible
 
 
-class Stretch(Invertible, ResizingTransform):
+class Stretch(ResizingTransform):
     """Resizes images, boxes, masks, keypoints and video to exactly ``size``; the aspect ratio is not kept.
 
     This differs from torchvision's ``Resize((height, width))`` in four ways: masks stay aligned with their images to
@@ -18,11 +17,13 @@ class Stretch(Invertible, ResizingTransform):
         size: (height, width) in pixels, or one int for a square.
         interpolation: "nearest-exact", "bilinear" or "bicubic", for images, or a list from which one is drawn for
             each sample; masks are resized by nearest.
-        antialias: low-pass before shrinking.
+        antialias: low-pass before shrinking; None is the library's default, which is True for "torch".
+        like: the library whose resize it is, with its own interpolations, as in ``functional.resize``.
 
     Raises:
         SizeError: a size that is not positive or not whole.
-        UnknownNameError: an unknown interpolation.
+        UnknownNameError: an unknown library, or an interpolation that it does not have.
+        ArgumentError: a setting of antialias that the library does not have.
         ShapeError: on a sample without an image, or whose images, masks and boxes have several sizes.
 
     Example:
@@ -35,7 +36,7 @@ class Stretch(Invertible, ResizingTransform):
         return self.size
 
 
-class ResizeToCover(Invertible, ResizingTransform):
+class ResizeToCover(ResizingTransform):
     """Resizes images, boxes, masks, keypoints and video to the smallest size that covers ``size``.
 
     Keeps the aspect ratio; for a square ``size`` this sets the shorter side. Arguments and errors are those of
@@ -54,7 +55,7 @@ class ResizeToCover(Invertible, ResizingTransform):
         return cover_size(height, width, self.size)
 
 
-class FitWithin(Invertible, ResizingTransform):
+class FitWithin(ResizingTransform):
     """Shrinks images, boxes, masks, keypoints and video until they fit inside ``size``; keeps the aspect ratio.
 
     Never enlarges. Arguments and errors are those of ``Stretch``.

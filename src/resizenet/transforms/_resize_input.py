@@ -17,8 +17,9 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 from torchvision.transforms.v2.functional._utils import _get_kernel  # there is no public way to find a kernel
 
+from .._errors import ArgumentError
 from ..functional import resize
-from ..functional._interpolation import Interpolation
+from ..functional._interpolation import AnyInterpolation, Like
 from ._uint8_upscale import resize_batch
 
 COORDINATES = tuple(
@@ -50,23 +51,47 @@ def call_kernel(functional: Callable[..., Any], inpt: Any, *args: Any, **kwargs:
     return _get_kernel(functional, type(inpt), allow_passthrough=True)(inpt, *args, **kwargs)
 
 
-def is_of_user(functional: Callable[..., Any], inpt: Any) -> bool:
+def _is_of_user(functional: Callable[..., Any], inpt: Any) -> bool:
     """Whether the kernel for the type of ``inpt`` is not one of torchvision's."""
     kernel = _get_kernel(functional, type(inpt), allow_passthrough=True)
     return isinstance(inpt, tv_tensors.TVTensor) and kernel not in _built_in_kernels(functional)
 
 
+def _torchvision_options(inpt: Any, interpolation: str, antialias: bool | None, like: Like) -> dict[str, Any]:
+    """The same rule in torchvision's words; raise ArgumentError if a user's kernel cannot be told the library."""
+    if like in ("torch", "pillow"):
+        return {
+            "interpolation": InterpolationMode(interpolation),
+            "antialias": True if antialias is None else antialias,
+        }
+    expected = "expected 'torch' for a type with a kernel of its own"
+    raise ArgumentError(f"like: {expected}, got {like!r} for {type(inpt).__name__}")
+
+
 def crop_and_resize_input(
-    inpt: Any, box: Sequence[int], size: tuple[int, int], interpolation: Interpolation, *, antialias: bool = True
+    inpt: Any,
+    box: Sequence[int],
+    size: tuple[int, int],
+    interpolation: AnyInterpolation,
+    *,
+    antialias: bool | None = True,
+    like: Like = "torch",
 ) -> Any:
     """Cut ``box``, (top, left, height, width), out of one input and resize it with ``resize_input``."""
-    if is_of_user(F.resized_crop, inpt):
-        options = {"interpolation": InterpolationMode(interpolation), "antialias": antialias}
+    if _is_of_user(F.resized_crop, inpt):
+        options = _torchvision_options(inpt, interpolation, antialias, like)
         return call_kernel(F.resized_crop, inpt, *box, size=list(size), **options)
-    return resize_input(F.crop(inpt, *box), size, interpolation, antialias=antialias)
+    return resize_input(F.crop(inpt, *box), size, interpolation, antialias=antialias, like=like)
 
 
-def resize_input(inpt: Any, size: tuple[int, int], interpolation: Interpolation, *, antialias: bool = True) -> Any:
+def resize_input(
+    inpt: Any,
+    size: tuple[int, int],
+    interpolation: AnyInterpolation,
+    *,
+    antialias: bool | None = True,
+    like: Like = "torch",
+) -> Any:
     """Resize an image, video, mask, set of boxes or set of keypoints; return the input itself if it has that size.
 
     - Tensors go through ``functional.resize``, integers as floats: torchvision's kernel gives wrong numbers for
@@ -77,8 +102,8 @@ def resize_input(inpt: Any, size: tuple[int, int], interpolation: Interpolation,
       a box apart from its corners. A keypoint that indexes a pixel still indexes one: the last row maps to a row inside
       the result.
     """
-    options = {"interpolation": InterpolationMode(interpolation), "antialias": antialias}
-    if is_of_user(F.resize, inpt):
+    if _is_of_user(F.resize, inpt):
+        options = _torchvision_options(inpt, interpolation, antialias, like)
         return call_kernel(F.resize, inpt, list(size), max_size=None, **options)
     if tuple(F.get_size(inpt)) == size:
         return inpt
@@ -86,9 +111,14 @@ def resize_input(inpt: Any, size: tuple[int, int], interpolation: Interpolation,
         return tv_tensors.wrap(_resize_mask(inpt.as_subclass(Tensor), size), like=inpt)
     if isinstance(inpt, COORDINATES) and not inpt.is_floating_point():
         return _resize_integer_coordinates(inpt, size)
-    if isinstance(inpt, Tensor) and not isinstance(inpt, COORDINATES):
-        return _resize_image(inpt, size, interpolation, antialias=antialias)
-    return F.resize(inpt, list(size), **options)
+    if isinstance(inpt, COORDINATES):
+        return F.resize(inpt, list(size))
+    if isinstance(inpt, Tensor):
+        return _resize_image(inpt, size, interpolation, antialias=antialias, like=like)
+    if like in ("torch", "pillow"):
+        return F.resize(inpt, list(size), **_torchvision_options(inpt, interpolation, antialias, like))
+    resized = _resize_image(F.pil_to_tensor(inpt), size, interpolation, antialias=antialias, like=like)
+    return F.to_pil_image(resized, mode=inpt.mode)
 
 
 def _resize_integer_coordinates(coordinates: tv_tensors.TVTensor, size: tuple[int, int]) -> tv_tensors.TVTensor:
@@ -107,14 +137,16 @@ def _resize_integer_coordinates(coordinates: tv_tensors.TVTensor, size: tuple[in
     return tv_tensors.wrap(resized.as_subclass(Tensor).add(0.5).floor().to(coordinates.dtype), like=resized)
 
 
-def _resize_image(image: Tensor, size: tuple[int, int], interpolation: Interpolation, *, antialias: bool) -> Tensor:
+def _resize_image(
+    image: Tensor, size: tuple[int, int], interpolation: AnyInterpolation, *, antialias: bool | None, like: Like
+) -> Tensor:
     image_or_video = image.as_subclass(Tensor)
     batch = image_or_video.flatten(0, -4) if image.ndim > 3 else image_or_video[None]
     if batch.dtype in _FLOAT_FOR:
         exact = batch.to(_FLOAT_FOR[batch.dtype])
         out = _round_to_dtype(resize(exact, size, interpolation=interpolation, antialias=antialias), batch.dtype)
     else:
-        out = resize_batch(batch, size, interpolation, antialias=antialias)
+        out = resize_batch(batch, size, interpolation, antialias=antialias, like=like)
     out = out.reshape(*image.shape[:-2], *size)
     return tv_tensors.wrap(out, like=image) if isinstance(image, tv_tensors.TVTensor) else out
 

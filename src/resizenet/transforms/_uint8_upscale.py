@@ -9,16 +9,18 @@ from einops import rearrange
 from torch import Tensor
 
 from ..functional import resize
-from ..functional._interpolation import Interpolation
+from ..functional._interpolation import AnyInterpolation, Like, is_torch
 
 _MIN_AREA_FACTOR = 8  # measured with torch 2.15 on an x86 CPU: no gain at four times the area, or for one small image
 
 
-def resize_batch(x: Tensor, size: tuple[int, int], interpolation: Interpolation, *, antialias: bool) -> Tensor:
+def resize_batch(
+    x: Tensor, size: tuple[int, int], interpolation: AnyInterpolation, *, antialias: bool | None, like: Like = "torch"
+) -> Tensor:
     """``functional.resize`` of (B, C, H, W), equal to the bit and in the same memory format, but faster."""
-    if antialias and interpolation != "nearest-exact" and _is_large_upscale(x, size):
+    if is_torch(like) and antialias and interpolation != "nearest-exact" and _is_large_upscale(x, size):
         return _resize_in_two_passes(x, size, interpolation)
-    return resize(x, size, interpolation=interpolation, antialias=antialias)
+    return resize(x, size, interpolation=interpolation, antialias=antialias, like=like)
 
 
 def _is_large_upscale(x: Tensor, size: tuple[int, int]) -> bool:
@@ -29,7 +31,7 @@ def _is_large_upscale(x: Tensor, size: tuple[int, int]) -> bool:
     return math.prod(size) >= _MIN_AREA_FACTOR * math.prod(x.shape[-2:])
 
 
-def _resize_in_two_passes(x: Tensor, size: tuple[int, int], interpolation: Interpolation) -> Tensor:
+def _resize_in_two_passes(x: Tensor, size: tuple[int, int], interpolation: AnyInterpolation) -> Tensor:
     """Resize the width, then the height, as torch does; convert to planes in between, while there are few pixels.
 
     torch's kernel works on pixels, (H, W, C), and spends most of its time on converting the large result of a

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 import torchvision
 from torch import nn
 
-from ..._errors import ShapeError, UnsupportedModelError
-from ..._tracing import Row, Trace, first_layers, last_map, side_multiple, stages, trace
-from ...surgery._attempt import last_map_size, try_smaller_stems
-from ..render._text import format_count, format_size
+from ..._errors import ArgumentError, ShapeError, UnsupportedModelError
+from ..._text import format_count, format_size
+from ..._tracing import Row, Trace, last_map, side_multiple, stages, trace
+from ...surgery import Adaptation, plan
+from ...surgery._plan import OutputStride
 
 _GOOD_MAP = 4  # positions per side of the last map of a CIFAR ResNet-18 at 32 px
+_OUTPUT_STRIDES: tuple[OutputStride, ...] = ("auto", 16, 8, 4)  # the first one that leaves a good map is suggested
 _MORE_FACTORS = 3  # to try beyond the one that the stride asks for, as kernels may have no padding
 _TIMM_DILATES = {  # timm's types that take an output_stride of 8 or 16; others refuse it (timm 1.0)
     *("byobnet.ByobNet", "convnext.ConvNeXt", "cspnet.CspNet", "efficientnet.EfficientNet", "nfnet.NormFreeNet"),
@@ -26,7 +28,7 @@ def find_suggestions(traced: Trace, input_size: tuple[int, int], in_channels: in
     model, final = traced.skeleton, last_map(stages(traced.rows))
     if final is not None and 0 < min(last_map_size(traced)) < _GOOD_MAP:
         if final.stride:
-            yield from _adapting(model, traced, input_size, in_channels)
+            yield from _adapting(model, traced, input_size)
         yield from _upscaling(model, traced, final, input_size, in_channels)
         if final.stride:
             yield from _dilating(model, max(final.stride), input_size)
@@ -47,20 +49,27 @@ def _any_size(multiple: int) -> str:
     return f"resizenet.AnySize(model, multiple={multiple})"
 
 
-def _adapting(model: nn.Module, traced: Trace, input_size: tuple[int, int], in_channels: int) -> Iterator[str]:
-    stem = first_layers(traced)
-    if stem is None or not stem.shrinks:
-        return
-    found = try_smaller_stems(model, traced, stem, input_size=input_size, in_channels=in_channels, enough=_GOOD_MAP)
-    if found is None:
-        return
-    registering = ""
-    if found.unregistered:
-        paths = {key: path for key, path in vars(found.unregistered).items() if path}
-        arguments = ", ".join(f'{key}="{path}"' for key, path in paths.items())
-        registering = f"resizenet.surgery.register_family(type(model), {arguments}); "
-    code = f'resizenet.adapt(model, {_argument(input_size)}, stem="{found.stem}")'
-    yield f"{registering}{code}: the same weights, {_effect(traced, found.trace)}"
+def _adapting(model: nn.Module, traced: Trace, input_size: tuple[int, int]) -> Iterator[str]:
+    """Suggest the plan with the largest output stride that leaves a large enough map, or else the largest map."""
+    code, best, positions = "", None, math.prod(last_map_size(traced))
+    for output_stride in _OUTPUT_STRIDES:
+        planned = _plan(model, input_size, output_stride)
+        if planned and math.prod(planned.last_map[1]) > positions:
+            option = "" if output_stride == "auto" else f", output_stride={output_stride}"
+            code = f"resizenet.adapt(model, {_argument(input_size)}{option})"
+            best, positions = planned, math.prod(planned.last_map[1])
+            if min(planned.last_map[1]) >= _GOOD_MAP:
+                break
+    if best:
+        yield f"{code}: the same weights, {_effect(traced.macs, best.last_map[1], best.macs[1])}"
+
+
+def _plan(model: nn.Module, input_size: tuple[int, int], output_stride: OutputStride) -> Adaptation | None:
+    """Return the plan, or None if the model cannot be adapted in this way."""
+    try:
+        return plan(model, input_size, output_stride=output_stride)
+    except (UnsupportedModelError, ArgumentError):
+        return None
 
 
 def _upscaling(
@@ -79,7 +88,8 @@ def _upscaling(
         if math.prod(last_map_size(after)) <= math.prod(before):
             return
         if min(last_map_size(after)) >= _GOOD_MAP:
-            yield f"resizenet.transforms.UpscalePolicy({_argument(larger)}): {_effect(traced, after)}"
+            effect = _effect(traced.macs, last_map_size(after), after.macs)
+            yield f"resizenet.transforms.UpscalePolicy({_argument(larger)}): {effect}"
             return
 
 
@@ -103,9 +113,14 @@ def _has_bottlenecks(model: nn.Module) -> bool:
     return any(isinstance(module, torchvision.models.resnet.Bottleneck) for module in model.modules())
 
 
-def _effect(before: Trace, after: Trace) -> str:
-    times = after.macs / max(before.macs, 1)
-    return f"a {format_size(last_map_size(after))} last map, {times:.1f} times the MACs ({format_count(after.macs)})"
+def _effect(before: int, size: tuple[int, int], macs: int) -> str:
+    return f"a {format_size(size)} last map, {macs / max(before, 1):.1f} times the MACs ({format_count(macs)})"
+
+
+def last_map_size(traced: Trace) -> tuple[int, int]:
+    """Return (height, width) of the last map, (0, 0) without any."""
+    final = last_map(stages(traced.rows))
+    return (final and final.output_map) or (0, 0)
 
 
 def _argument(size: tuple[int, int]) -> str:

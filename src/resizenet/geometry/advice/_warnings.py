@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from math import prod
 
+from ..._text import format_pair, format_percent, format_size
 from ..._tracing import FirstLayers, Row, Trace, dropped_lines, layers, stages
-from ..render._text import format_pair, format_percent, format_size
 
 _SMALL_MAP = 2  # positions per side: on a 2x2 map a 3x3 kernel meets padding in every position
 

@@ -6,8 +6,9 @@ import importlib
 from collections.abc import Sequence
 from typing import Any
 
+from ..._text import format_size
 from ..._tracing import Row
-from ._text import format_field, format_size
+from ._text import format_field
 
 _COLUMNS = 6
 _MARGIN = 0.25  # around the image, as a share of its longer side

@@ -1,41 +1,17 @@
-"""Format numbers, tables and notes as text."""
+"""Format tables and notes as text."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
 
+from ..._text import format_count, format_pair, format_percent, format_size
 from ..._tracing import Row
 
 HEADER = ("module", "kind", "map", "channels", "stride", "field", "idle taps", "MACs", "parameters")
 _TO_THE_LEFT = ("module", "kind", "model")  # the other columns are aligned to the right
 _DROPPED_FIRST = ("kind", "parameters")  # from tables that are wider than a terminal
 _WIDTH = 80  # columns of a terminal
-
-
-def format_size(size: tuple[int, ...]) -> str:
-    """Format (3, 5) as 3x5."""
-    return "x".join(map(str, size))
-
-
-def format_pair(pair: tuple[int, int] | None) -> str:
-    """Format a pair of equal numbers as one number."""
-    if pair is None:
-        return "-"
-    return str(pair[0]) if pair[0] == pair[1] else format_size(pair)
-
-
-def format_count(number: int) -> str:
-    """Format with at most four digits and a unit, such as 37.0 M."""
-    for unit, scale in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
-        if number >= scale:
-            return f"{number / scale:.1f} {unit}"
-    return str(number)
-
-
-def format_percent(share: float) -> str:
-    """Round to a percentage; 0 and 100 only when exact."""
-    return f"{min(max(round(100 * share), 1 if share > 0 else 0), 99 if share < 1 else 100)} %"
 
 
 def format_field(row: Row) -> str:

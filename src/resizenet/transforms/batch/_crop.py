@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -114,7 +114,7 @@ class BatchRandomResizedCrop(nn.Module):
         self.scale = parse_range("scale", scale, upper=1.0)
         self.ratio = parse_range("ratio", ratio)
         self.flip_probability = parse_number("flip_probability", flip_probability, at_least=0, at_most=1)
-        self.interpolation = parse_interpolation(interpolation)
+        self.interpolation = cast("Interpolation | tuple[Interpolation, ...]", parse_interpolation(interpolation))
         self.antialias = antialias
         self.mean = mean
         self.std = std

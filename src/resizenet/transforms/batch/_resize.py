@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torchvision import tv_tensors
 
 from ..._sizes import Size, parse_size
+from ...functional._interpolation import Like, is_torch
 from .._base import Interpolations, describe_arguments, draw_interpolation, parse_interpolation
 from .._resize import Stretch
 from .._uint8_upscale import resize_batch
@@ -41,11 +42,13 @@ class BatchResize(nn.Module):
         size: (height, width) in pixels, or one int for a square.
         interpolation: "nearest-exact", "bilinear" or "bicubic", for images, or a list from which one is drawn for
             each batch; masks are resized by nearest.
-        antialias: low-pass before shrinking.
+        antialias: low-pass before shrinking; None is the library's default, which is True for "torch".
+        like: the library whose resize it is, with its own interpolations, as in ``functional.resize``.
 
     Raises:
         SizeError: a size that is not positive or not whole.
-        UnknownNameError: an unknown interpolation.
+        UnknownNameError: an unknown library, or an interpolation that it does not have.
+        ArgumentError: a setting of antialias that the library does not have.
         ShapeError: on a tensor that is not (B, C, H, W), or a batch without images, or whose images, masks and boxes
             have several sizes.
         DtypeError: on a tensor that is neither floating point nor uint8.
@@ -57,11 +60,19 @@ class BatchResize(nn.Module):
         (torch.Size([8, 3, 64, 64]), torch.uint8)
     """
 
-    def __init__(self, size: Size, *, interpolation: Interpolations = "bilinear", antialias: bool = True) -> None:
+    def __init__(
+        self,
+        size: Size,
+        *,
+        interpolation: Interpolations = "bilinear",
+        antialias: bool | None = None,
+        like: Like = "torch",
+    ) -> None:
         super().__init__()
         self.size = parse_size(size)
-        self.interpolation = parse_interpolation(interpolation)
-        self.antialias = antialias
+        self.interpolation = parse_interpolation(interpolation, antialias=antialias, like=like)
+        self.antialias = True if antialias is None and is_torch(like) else antialias
+        self.like = like
 
     def forward(self, batch: Any, size: Size | None = None) -> Any:
         """Resize ``batch`` to ``size``, for this call only, or to the module's own size.
@@ -75,8 +86,10 @@ class BatchResize(nn.Module):
         """
         target = self.size if size is None else parse_size(size)
         if isinstance(batch, Tensor) and not isinstance(batch, tv_tensors.TVTensor):
-            return resize_batch(batch, target, draw_interpolation(self.interpolation), antialias=self.antialias)
-        return _StretchBatch(target, interpolation=self.interpolation, antialias=self.antialias)(batch)
+            interpolation = draw_interpolation(self.interpolation)
+            return resize_batch(batch, target, interpolation, antialias=self.antialias, like=self.like)
+        stretch = _StretchBatch(target, interpolation=self.interpolation, antialias=self.antialias, like=self.like)
+        return stretch(batch)
 
     def extra_repr(self) -> str:
         """The arguments."""

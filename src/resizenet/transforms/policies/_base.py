@@ -14,8 +14,8 @@ from torchvision.transforms import v2
 from ..._checks import check_choice, check_positive
 from ..._errors import ArgumentError
 from ..._sizes import Size, parse_size
-from .._base import Interpolations, first_interpolation
-from .._invertible import Invertible
+from ...functional._interpolation import Like
+from .._base import Interpolations, first_interpolation, parse_interpolation, parse_like
 from .._resize import ResizeToCover
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _MAX_SAMPLES = 10**6  # in simulate(); its mean is exact to a thousandth long be
 _MAX_ASPECT_RATIO = 10_000  # of images in simulate(), which makes 100 boxes for each unit of it
 
 
-class ResizePolicy(Invertible):
+class ResizePolicy:
     """A pair of v2 transforms, for training and for evaluation, that belong together.
 
     Policies are frozen dataclasses with a ``size``: they compare, hash and print by their arguments, and ``to_dict``
@@ -54,9 +54,6 @@ class ResizePolicy(Invertible):
     def eval(self) -> v2.Transform:
         """The transform for evaluation. It is deterministic."""
         raise NotImplementedError(f"{type(self).__name__} must implement eval")
-
-    def _deterministic(self) -> v2.Transform:
-        return self.eval()
 
     def apparent_size_ratio(self) -> float:
         """Mean size of objects in evaluation divided by that in training (Touvron et al. 2019, section 3)."""
@@ -101,7 +98,7 @@ class ResizePolicy(Invertible):
         Example:
             >>> from resizenet.transforms import UpscalePolicy
             >>> UpscalePolicy(128, interpolation="bicubic").with_size(160)
-            UpscalePolicy(size=(160, 160), interpolation='bicubic')
+            UpscalePolicy(size=(160, 160), interpolation='bicubic', like='torch')
         """
         changes = self._changes_for_size(parse_size(size))
         return dataclasses.replace(self, **changes)  # type: ignore[type-var]  # subclasses are dataclasses
@@ -160,7 +157,7 @@ class ResizePolicy(Invertible):
 
         Example:
             >>> ResizePolicy.from_dict({"policy": "UpscalePolicy", "size": 128})
-            UpscalePolicy(size=(128, 128), interpolation='bilinear')
+            UpscalePolicy(size=(128, 128), interpolation='bilinear', like='torch')
         """
         policies = {policy.__name__: policy for policy in _all_subclasses(ResizePolicy)}
         if not isinstance(values, Mapping):
@@ -184,9 +181,17 @@ def set_fields(policy: ResizePolicy, **values: object) -> None:
         object.__setattr__(policy, name, value)
 
 
-def cover_and_crop(covered: tuple[int, int], size: tuple[int, int], interpolation: Interpolations) -> v2.Transform:
+def parse_resampling(interpolation: object, like: object) -> dict[str, Any]:
+    """The checked fields ``interpolation`` and ``like`` of a policy."""
+    library = parse_like(like)
+    return {"interpolation": parse_interpolation(interpolation, like=library), "like": library}
+
+
+def cover_and_crop(
+    covered: tuple[int, int], size: tuple[int, int], interpolation: Interpolations, like: Like
+) -> v2.Transform:
     """Return the evaluation of most recipes: resize to cover ``covered``, then the center crop of ``size``."""
-    cover = ResizeToCover(covered, interpolation=first_interpolation(interpolation))
+    cover = ResizeToCover(covered, interpolation=first_interpolation(interpolation), like=like)
     return v2.Compose([cover, v2.CenterCrop(list(size))])
 
 

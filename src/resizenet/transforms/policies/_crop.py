@@ -11,11 +11,12 @@ from torchvision.transforms import v2
 
 from ..._checks import MAX_COUNT, check_positive, parse_number, parse_range
 from ..._sizes import Size, nearest_multiple, parse_size, round_half_up
-from .._base import Interpolations, parse_interpolation
-from .._fill import Fill, parse_fill, parse_mask_fill
+from ...functional._interpolation import Like
+from .._base import Interpolations
 from .._keep_ratio import ResizeKeepRatio
+from .._pad import Fill, parse_fill, parse_mask_fill
 from .._random_crop import RandomCrop, RandomResizedCrop
-from ._base import ResizePolicy, cover_and_crop, format_size, set_fields, side_ratio
+from ._base import ResizePolicy, cover_and_crop, format_size, parse_resampling, set_fields, side_ratio
 
 
 def _mean_side(scale: tuple[float, float]) -> float:
@@ -93,6 +94,7 @@ class RandomResizedCropPolicy(ResizePolicy):
         crop_pct: share of the shorter side that the center crop keeps in evaluation, in (0, 1].
         interpolation: "nearest-exact", "bilinear" or "bicubic", or a list of them: training draws one
             of them, and evaluation uses the first.
+        like: the library whose resize it is, with its own interpolations, as in ``functional.resize``.
 
     Example:
         >>> policy = RandomResizedCropPolicy(176, eval_size=224, crop_pct=224 / 232)
@@ -107,6 +109,7 @@ class RandomResizedCropPolicy(ResizePolicy):
     eval_size: Any = None  # a size or None when given, (height, width) when read
     crop_pct: float = 0.875
     interpolation: Interpolations = "bilinear"
+    like: Like = "torch"
 
     def __post_init__(self) -> None:
         set_fields(
@@ -116,7 +119,7 @@ class RandomResizedCropPolicy(ResizePolicy):
             ratio=parse_range("ratio", self.ratio),
             eval_size=_parse_eval_size(self, self.eval_size),
             crop_pct=_parse_crop_pct(self.crop_pct),
-            interpolation=parse_interpolation(self.interpolation),
+            **parse_resampling(self.interpolation, self.like),
         )
 
     @classmethod
@@ -149,11 +152,13 @@ class RandomResizedCropPolicy(ResizePolicy):
 
     def train(self) -> v2.Transform:
         """A crop of random area and aspect ratio, resized to ``size``."""
-        return RandomResizedCrop(self.size, scale=self.scale, ratio=self.ratio, interpolation=self.interpolation)
+        return RandomResizedCrop(
+            self.size, scale=self.scale, ratio=self.ratio, interpolation=self.interpolation, like=self.like
+        )
 
     def eval(self) -> v2.Transform:
         """Resize to cover ``eval_size / crop_pct``, then the center crop of ``eval_size``."""
-        return cover_and_crop(_cover_size(self), self.eval_size, self.interpolation)
+        return cover_and_crop(_cover_size(self), self.eval_size, self.interpolation, self.like)
 
     def apparent_size_ratio(self) -> float:
         """E[sqrt(scale)] * K_eval / K_train, with K_eval the size before the center crop and K_train the training size.
@@ -191,6 +196,7 @@ class KeepRatioPolicy(ResizePolicy):
         mask_fill: label of filled pixels in masks.
         interpolation: "nearest-exact", "bilinear" or "bicubic", or a list of them: training draws one
             of them, and evaluation uses the first.
+        like: the library whose resize it is, with its own interpolations, as in ``functional.resize``.
 
     Example:
         >>> policy = KeepRatioPolicy(224)
@@ -209,6 +215,7 @@ class KeepRatioPolicy(ResizePolicy):
     fill: Fill = 0
     mask_fill: int = 0
     interpolation: Interpolations = "bilinear"
+    like: Like = "torch"
 
     def __post_init__(self) -> None:
         set_fields(
@@ -220,7 +227,7 @@ class KeepRatioPolicy(ResizePolicy):
             crop_pct=_parse_crop_pct(self.crop_pct),
             fill=parse_fill(self.fill),
             mask_fill=parse_mask_fill(self.mask_fill),
-            interpolation=parse_interpolation(self.interpolation),
+            **parse_resampling(self.interpolation, self.like),
         )
         self._resize()  # checks the probabilities
 
@@ -237,11 +244,12 @@ class KeepRatioPolicy(ResizePolicy):
             scale_probability=self.scale_probability,
             ratio_probability=self.ratio_probability,
             interpolation=self.interpolation,
+            like=self.like,
         )
 
     def eval(self) -> v2.Transform:
         """Resize to cover ``eval_size / crop_pct``, then the center crop of ``eval_size``."""
-        return cover_and_crop(_cover_size(self), self.eval_size, self.interpolation)
+        return cover_and_crop(_cover_size(self), self.eval_size, self.interpolation, self.like)
 
     def apparent_size_ratio(self) -> float:
         """((1 - p) + p E[sqrt(scale)]) * K_eval / K_train, with p the share of zoomed images."""

@@ -8,12 +8,9 @@ from typing import Any
 
 import torch
 from torchvision.transforms import v2
-from torchvision.transforms.v2 import functional as F
 
 from ..._checks import is_sequence, parse_number
 from ..._errors import ArgumentError, ShapeError
-from ...functional._interpolation import Interpolation
-from .._resize_input import has_kernel
 from ._base import ResizePolicy, set_fields
 
 
@@ -21,8 +18,6 @@ class _Normalize(v2.Normalize):
     """v2.Normalize, with an error that names the channels."""
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        if not has_kernel(F.normalize, type(inpt)):  # boxes, for example
-            return inpt
         if inpt.shape[-3] != len(self.mean):
             raise ShapeError(f"NormalizedPolicy: expected images of {len(self.mean)} channels, got {tuple(inpt.shape)}")
         return super().transform(inpt, params)
@@ -102,9 +97,6 @@ class NormalizedPolicy(ResizePolicy):
     def _summary(self) -> tuple[str, str]:
         train, evaluation = self.base._summary()
         return f"{train}, normalized", f"{evaluation}, normalized"
-
-    def _resampling(self) -> Interpolation:
-        return self.base._resampling()
 
     def _hint(self) -> str:
         return self.base._hint()

@@ -10,13 +10,13 @@ from torchvision.transforms import v2
 from ..._checks import check_non_negative
 from ..._errors import ArgumentError, ShapeError
 from ..._sizes import Size, parse_size, round_half_up
-from .._base import Interpolations, first_interpolation, parse_interpolation, sample_size
-from .._fill import Fill, parse_fill
+from ...functional._interpolation import Like
+from .._base import Interpolations, first_interpolation, sample_size
 from .._letterbox import Letterbox
-from .._pad import Position
+from .._pad import Fill, Position, parse_fill
 from .._random_crop import RandomCrop
 from .._resize import ResizeToCover, Stretch
-from ._base import ResizePolicy, cover_and_crop, format_size, set_fields, side_ratio
+from ._base import ResizePolicy, cover_and_crop, format_size, parse_resampling, set_fields, side_ratio
 
 
 class _CheckSize(v2.Transform):
@@ -87,6 +87,7 @@ class UpscalePolicy(ResizePolicy):
         size: (height, width) in pixels, or one int for a square.
         interpolation: "nearest-exact", "bilinear" or "bicubic", or a list of them: training draws one
             of them, and evaluation uses the first.
+        like: the library whose resize it is, with its own interpolations, as in ``functional.resize``.
 
     Example:
         >>> import torch
@@ -98,17 +99,20 @@ class UpscalePolicy(ResizePolicy):
     size: Size
     _: KW_ONLY
     interpolation: Interpolations = "bilinear"
+    like: Like = "torch"
 
     def __post_init__(self) -> None:
-        set_fields(self, size=parse_size(self.size), interpolation=parse_interpolation(self.interpolation))
+        set_fields(self, size=parse_size(self.size), **parse_resampling(self.interpolation, self.like))
 
     def train(self) -> v2.Transform:
         """Resize to cover, then a random crop."""
-        return v2.Compose([ResizeToCover(self.size, interpolation=self.interpolation), RandomCrop(self.train_size)])
+        return v2.Compose(
+            [ResizeToCover(self.size, interpolation=self.interpolation, like=self.like), RandomCrop(self.train_size)]
+        )
 
     def eval(self) -> v2.Transform:
         """Resize to cover, then the center crop."""
-        return cover_and_crop(self.train_size, self.train_size, self.interpolation)
+        return cover_and_crop(self.train_size, self.train_size, self.interpolation, self.like)
 
     def _summary(self) -> tuple[str, str]:
         resized = f"resized to cover {format_size(self.train_size)}"
@@ -123,6 +127,7 @@ class StretchPolicy(ResizePolicy):
         size: (height, width) in pixels, or one int for a square.
         interpolation: "nearest-exact", "bilinear" or "bicubic", or a list of them: training draws one
             of them, and evaluation uses the first.
+        like: the library whose resize it is, with its own interpolations, as in ``functional.resize``.
 
     Example:
         >>> import torch
@@ -133,17 +138,18 @@ class StretchPolicy(ResizePolicy):
     size: Size
     _: KW_ONLY
     interpolation: Interpolations = "bilinear"
+    like: Like = "torch"
 
     def __post_init__(self) -> None:
-        set_fields(self, size=parse_size(self.size), interpolation=parse_interpolation(self.interpolation))
+        set_fields(self, size=parse_size(self.size), **parse_resampling(self.interpolation, self.like))
 
     def train(self) -> v2.Transform:
         """Resize to ``size``."""
-        return Stretch(self.size, interpolation=self.interpolation)
+        return Stretch(self.size, interpolation=self.interpolation, like=self.like)
 
     def eval(self) -> v2.Transform:
         """Resize to ``size``."""
-        return Stretch(self.size, interpolation=first_interpolation(self.interpolation))
+        return Stretch(self.size, interpolation=first_interpolation(self.interpolation), like=self.like)
 
     def _summary(self) -> tuple[str, str]:
         return "resized, aspect ratio not kept", "resized, aspect ratio not kept"
@@ -161,6 +167,7 @@ class LetterboxPolicy(ResizePolicy):
         upscale: enlarge images that are smaller than ``size``; otherwise they are only padded.
         interpolation: "nearest-exact", "bilinear" or "bicubic", or a list of them: training draws one
             of them, and evaluation uses the first.
+        like: the library whose resize it is, with its own interpolations, as in ``functional.resize``.
 
     Example:
         >>> import torch
@@ -175,13 +182,14 @@ class LetterboxPolicy(ResizePolicy):
     position: Position = "center"
     upscale: bool = False
     interpolation: Interpolations = "bilinear"
+    like: Like = "torch"
 
     def __post_init__(self) -> None:
         set_fields(
             self,
             size=parse_size(self.size),
             fill=parse_fill(self.fill),
-            interpolation=parse_interpolation(self.interpolation),
+            **parse_resampling(self.interpolation, self.like),
         )
         self.train()  # checks the other arguments
 
@@ -201,6 +209,7 @@ class LetterboxPolicy(ResizePolicy):
             position=self.position,
             upscale=self.upscale,
             interpolation=interpolation,
+            like=self.like,
         )
 
     def _summary(self) -> tuple[str, str]:
@@ -220,22 +229,24 @@ class BiTHyperRulePolicy(ResizePolicy):
         resize_size: (height, width) before the training crop, neither smaller than in ``size``.
         interpolation: "nearest-exact", "bilinear" or "bicubic", or a list of them: training draws one
             of them, and evaluation uses the first.
+        like: the library whose resize it is, with its own interpolations, as in ``functional.resize``.
 
     Example:
         >>> BiTHyperRulePolicy.for_image(32, 32)
-        BiTHyperRulePolicy(size=(128, 128), resize_size=(160, 160), interpolation='bilinear')
+        BiTHyperRulePolicy(size=(128, 128), resize_size=(160, 160), interpolation='bilinear', like='torch')
     """
 
     size: Size
     resize_size: Size
     _: KW_ONLY
     interpolation: Interpolations = "bilinear"
+    like: Like = "torch"
 
     def __post_init__(self) -> None:
         size, resize_size = parse_size(self.size), parse_size(self.resize_size, argument="resize_size")
         if resize_size[0] < size[0] or resize_size[1] < size[1]:
             raise ArgumentError(f"resize_size: expected at least {size}, the size of the crop, got {resize_size}")
-        set_fields(self, size=size, resize_size=resize_size, interpolation=parse_interpolation(self.interpolation))
+        set_fields(self, size=size, resize_size=resize_size, **parse_resampling(self.interpolation, self.like))
 
     @classmethod
     def for_image(cls, height: int, width: int) -> BiTHyperRulePolicy:
@@ -249,11 +260,13 @@ class BiTHyperRulePolicy(ResizePolicy):
 
     def train(self) -> v2.Transform:
         """Stretch to ``resize_size``, then a random crop."""
-        return v2.Compose([Stretch(self.resize_size, interpolation=self.interpolation), RandomCrop(self.train_size)])
+        return v2.Compose(
+            [Stretch(self.resize_size, interpolation=self.interpolation, like=self.like), RandomCrop(self.train_size)]
+        )
 
     def eval(self) -> v2.Transform:
         """Stretch to ``size``."""
-        return Stretch(self.size, interpolation=first_interpolation(self.interpolation))
+        return Stretch(self.size, interpolation=first_interpolation(self.interpolation), like=self.like)
 
     def _changes_for_size(self, size: tuple[int, int]) -> dict[str, Any]:
         """Scale the resize with the crop, so that objects keep their size."""

@@ -1,10 +1,31 @@
-"""Make the weights of a first convolution for another number of input channels."""
+"""Make the weights of a convolution for another kernel size or another number of input channels."""
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 import torch
 from einops import reduce, repeat
-from torch import Tensor
+from torch import Tensor, nn
+
+from ..functional import fold_upscale, resize_filter
+
+StemWeights = Literal["center", "area", "pinv", "fresh"]
+ChannelWeights = Literal["sum", "cycle", "zero"]
+
+
+def change_kernel(weight: Tensor, kernel_size: int, method: Any, stride: Any) -> Tensor:
+    """(O, I, k, k) -> (O, I, kernel_size, kernel_size).
+
+    "fold" includes an upscaling by 2 in front of a convolution with this stride, and "fresh" is drawn at random and
+    requires gradients. The others are those of ``resize_filter``.
+    """
+    if method == "fold":
+        return fold_upscale(weight, scale=2, stride=stride)
+    if method != "fresh":
+        return resize_filter(weight, kernel_size, method=method)
+    fresh = weight.new_empty(*weight.shape[:2], kernel_size, kernel_size)
+    return nn.init.kaiming_normal_(fresh, mode="fan_out", nonlinearity="relu").requires_grad_()
 
 
 def change_channels(weight: Tensor, in_channels: int, method: str) -> Tensor:

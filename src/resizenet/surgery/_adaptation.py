@@ -1,0 +1,74 @@
+"""The result of ``plan``: what changes in a model, what that does to its map, and ``apply``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from torch import nn
+
+from .._modules import check_model, copy_model
+from .._text import format_count, format_size
+from ._changes import Change, apply_changes, describe_changes
+from ._records import update_records
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """The changes that fit a model to an input size; ``str()`` has one line per module.
+
+    Attributes:
+        model: the name of the model's class.
+        input_size: (height, width) of the images in pixels.
+        changes: what changes, module by module. Everything else in the model stays as it is.
+        strides: (before, after) for every stride, in pixels of the image, that the model has at the end of a step.
+        output_stride: (before, after), pixels of the image between positions of the last map.
+        last_map: (before, after), each (height, width). The first is None if the model cannot take the images as it is.
+        macs: (before, after), multiply-accumulates for one image. The first is None where that of ``last_map`` is.
+        params: (before, after), the number of parameters.
+    """
+
+    model: str
+    input_size: tuple[int, int]
+    changes: tuple[Change, ...]
+    strides: tuple[tuple[int, int], ...]
+    output_stride: tuple[int, int]
+    last_map: tuple[tuple[int, int] | None, tuple[int, int]]
+    macs: tuple[int | None, int]
+    params: tuple[int, int]
+
+    def apply(self, model: nn.Module, *, inplace: bool = False) -> nn.Module:
+        """Return the adapted model: a copy, or ``model`` itself with ``inplace``.
+
+        Args:
+            model: the model of the plan, or one that is built in the same way.
+            inplace: change the model itself instead of a copy.
+
+        Raises:
+            UnsupportedModelError: the model differs from the one of the plan in a module that changes, or it cannot be
+                copied. The model is unchanged.
+        """
+        check_model(model, operation="adapt")
+        adapted = model if inplace else copy_model(model, operation="adapt")
+        apply_changes(adapted, self.changes)
+        update_records(adapted, self.changes, dict(self.strides))
+        return adapted
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as plain values, ready for JSON."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        before, after = self.last_map
+        effects = [
+            f"output stride {_arrow(*map(str, self.output_stride))}",
+            f"last map {_arrow(format_size(before) if before else 'none', format_size(after))}",
+            f"MACs {_arrow(*('none' if n is None else format_count(n) for n in self.macs))}",
+            f"parameters {_arrow(*map(format_count, self.params))}",
+        ]
+        title = f"{self.model} at {format_size(self.input_size)}"
+        return "\n".join([title, ", ".join(effects), *(describe_changes(self.changes) or ["no changes"])])
+
+
+def _arrow(before: str, after: str) -> str:
+    return before if before == after else f"{before} -> {after}"
