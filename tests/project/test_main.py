@@ -186,7 +186,7 @@ MISTAKES = {
     ":b": "model: expected a name or module:attribute, got ':b'",
     ".a:b": "model: expected a name or module:attribute, got '.a:b'",
     "hf_hub:timm/resnet18": "model: expected a name or module:attribute, got 'hf_hub:timm/resnet18'",
-    "resnet20 --size 1000000000": "report: an image of (3, 1000000000, 1000000000) is larger than any tensor",
+    "resnet20 --size 1000000000": "input_size: expected an int or (height, width) of at most 144115188075855872 pixels",
     "resnet20 --plot .": "plot: expected a file such as out.png, got '.'",
     "resnet20 --plot out": "plot: expected a file such as out.png, got 'out'",
     "resnet20 --size 0": "input_size: expected an int or (height, width), each at least 1, got 0",
