@@ -32,6 +32,15 @@ def throughput(records: list[Record]) -> float:
     return max(_images_per_epoch(record) / epoch["seconds"] for record in records for epoch in record["curve"])
 
 
+def cpu_seconds(records: list[Record]) -> float:
+    """Return the mean CPU seconds of a training, all threads together."""
+    return statistics.mean(_spent(records, "cpu_seconds"))
+
+
+def _spent(records: list[Record], key: str) -> list[float]:
+    return [sum(epoch[key] for epoch in record["curve"]) for record in records]
+
+
 def _images_per_epoch(record: Record) -> float:
     return record["images_per_second"] * statistics.mean(epoch["seconds"] for epoch in record["curve"])
 
@@ -83,9 +92,7 @@ def record_table(experiment: Experiment, arms: Arms) -> Table:
 
     def row(name: str, records: list[Record]) -> dict[str, str]:
         gain = "" if records is reference or not reference else _gain(records, reference)
-        seconds, cpu_seconds = (
-            [sum(epoch[key] for epoch in record["curve"]) for record in records] for key in ("seconds", "cpu_seconds")
-        )
+        seconds = _spent(records, "seconds")
         flops = training_flops(FastRecipe(**records[0]["recipe"]), _images_per_epoch(records[0]))
         return {
             "recipe": name,
@@ -93,7 +100,7 @@ def record_table(experiment: Experiment, arms: Arms) -> Table:
             "logits of mirrored copies added (%)": mean_text(measured(records, "accuracy_with_flips")),
             f"against {experiment.reference}": gain,
             "training (s)": f"{statistics.mean(seconds):.0f} (fastest {min(seconds):.0f})",
-            "CPU seconds": f"{statistics.mean(cpu_seconds):.0f} (least {min(cpu_seconds):.0f})",
+            "CPU seconds": f"{cpu_seconds(records):.0f} (least {min(_spent(records, 'cpu_seconds')):.0f})",
             "PFLOP": f"{flops / 1e15:.2f}",
         }
 
@@ -128,12 +135,11 @@ def several_sizes_table(experiment: Experiment, arms: Arms) -> Table:
     """The accuracy of every network at every size, and what its training took."""
 
     def row(name: str, records: list[Record]) -> dict[str, str]:
-        cpu_seconds = [sum(epoch["cpu_seconds"] for epoch in record["curve"]) for record in records]
         return {
             "network": name,
             "epochs": str(records[0]["recipe"]["epochs"]),
             **{f"{size} px (%)": mean_text(measured(records, f"accuracy_at_{size}")) for size in SIZES},
-            "CPU seconds": f"{statistics.mean(cpu_seconds):.0f}",
+            "CPU seconds": f"{cpu_seconds(records):.0f}",
         }
 
     return Table.of([row(name, records) for name, records in arms.items()])
