@@ -144,3 +144,63 @@ def keep_ratio_size(
     factor = max(factors) * longest + min(factors) * (1 - longest)
     root = math.sqrt(stretch)
     return round_half_up(height * zoom / root / factor), round_half_up(width * zoom * root / factor)
+
+
+@dataclass(frozen=True)
+class View:
+    """A canvas that shows a source image; pairs are (vertical, horizontal).
+
+    A point of the source at (y, x) is at (y, x) * scale + offset on the canvas, where pixel i spans i to i + 1.
+
+    Attributes:
+        source: (height, width) of the source image.
+        canvas: (height, width) of the canvas.
+        scale: canvas pixels per source pixel; negative along an axis that is mirrored.
+        offset: position of the source's corner on the canvas.
+    """
+
+    source: tuple[int, int]
+    canvas: tuple[int, int]
+    scale: tuple[float, float] = (1.0, 1.0)
+    offset: tuple[float, float] = (0.0, 0.0)
+
+    def resize(self, size: tuple[int, int]) -> View:
+        """The view after a resize of the canvas."""
+        rows, columns = size[0] / self.canvas[0], size[1] / self.canvas[1]
+        scale = self.scale[0] * rows, self.scale[1] * columns
+        return View(self.source, size, scale, (self.offset[0] * rows, self.offset[1] * columns))
+
+    def crop(self, top: int, left: int, height: int, width: int) -> View:
+        """The view after a crop of the canvas; pixels outside of the canvas are padding."""
+        return View(self.source, (height, width), self.scale, (self.offset[0] - top, self.offset[1] - left))
+
+    def center_crop(self, height: int, width: int) -> View:
+        """The view after torchvision's center crop, which pads first and rounds halves to even."""
+        view = self
+        for axis, length in enumerate((height, width)):
+            missing = length - view.canvas[axis]
+            start = -(missing // 2) if missing > 0 else round(-missing / 2)
+            view = view.crop(start, 0, length, view.canvas[1]) if axis == 0 else view.crop(0, start, height, length)
+        return view
+
+    def flip(self, axis: int) -> View:
+        """The view after mirroring axis 0 (up and down) or 1 (left and right)."""
+        scale, offset = list(self.scale), list(self.offset)
+        scale[axis], offset[axis] = -scale[axis], self.canvas[axis] - offset[axis]
+        return View(self.source, self.canvas, (scale[0], scale[1]), (offset[0], offset[1]))
+
+    def seen(self, axis: int) -> tuple[int, int]:
+        """The first source pixel whose center is on the canvas, and how many there are."""
+        ends = sorted((edge - self.offset[axis]) / self.scale[axis] for edge in (0, self.canvas[axis]))
+        first, end = (min(max(math.ceil(edge - 0.5 - _TINY), 0), self.source[axis]) for edge in ends)
+        return first, end - first
+
+    def content(self, axis: int) -> tuple[int, int] | None:
+        """The start and length of the whole source on the canvas, None unless both are whole pixels."""
+        start, length = self.offset[axis], self.source[axis] * self.scale[axis]
+        if max(abs(start - round(start)), abs(length - round(length))) > _TINY:
+            return None
+        return round(start), round(length)
+
+
+_TINY = 1e-6  # pixels: far above the rounding of a few products, far below the distance from a center to an edge

@@ -170,6 +170,8 @@ SPECIAL: dict[str, dict[str, Callable[[], Any]]] = {  # where the name alone doe
     "surgery.adapt": {"model": lambda: network("imagenet")},
     "surgery.plan": {"model": lambda: network("imagenet")},
     "transforms.BatchRandomResizedCrop.draw": {"batch": lambda: 2},
+    "transforms.GeometryRecord.inverse": {"sample": lambda: torch.zeros(3, 8, 12)},
+    "transforms.GeometryRecord.unbatch": {"batch": lambda: torch.stack([transforms.GeometryRecord((8, 12))] * 2)},
     "transforms.NativePolicy": {"size": lambda: (8, 12)},
     "transforms.ResizePolicy.from_dict": {"values": lambda: transforms.LetterboxPolicy(6).to_dict()},
     "transforms.MultiResolutionBatchSampler.load_state_dict": {"state": lambda: sampler().state_dict()},

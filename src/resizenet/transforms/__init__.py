@@ -4,6 +4,7 @@ from ._dataset import MultiResolutionDataset
 from ._keep_ratio import ResizeKeepRatio
 from ._letterbox import Letterbox
 from ._pad import PadToMultiple, PadToSquare
+from ._record import GeometryRecord
 from ._resize import FitWithin, ResizeToCover, Stretch
 from ._sampler import MultiResolutionBatchSampler
 from ._schedule import ResolutionSchedule
@@ -26,6 +27,7 @@ __all__ = [
     "BatchResize",
     "BiTHyperRulePolicy",
     "FitWithin",
+    "GeometryRecord",
     "KeepRatioPolicy",
     "Letterbox",
     "LetterboxPolicy",

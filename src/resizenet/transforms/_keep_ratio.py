@@ -7,12 +7,14 @@ import math
 import torch
 
 from .._checks import parse_number, parse_range
+from .._errors import ArgumentError
 from .._sizes import Size, keep_ratio_size
 from ..functional._interpolation import Like
 from ._base import Interpolations, ResizingTransform
+from ._invertible import Invertible
 
 
-class ResizeKeepRatio(ResizingTransform):
+class ResizeKeepRatio(Invertible, ResizingTransform):
     """Resizes images, boxes, masks, keypoints and video by one factor, then zooms and stretches some of them a little.
 
     Follows timm's ``ResizeKeepRatio`` with ``random_scale_area=True``. Crop or pad to ``size`` afterwards.
@@ -67,6 +69,16 @@ class ResizeKeepRatio(ResizingTransform):
         self.ratio = parse_range("ratio", ratio)
         self.scale_probability = parse_number("scale_probability", scale_probability, at_least=0, at_most=1)
         self.ratio_probability = parse_number("ratio_probability", ratio_probability, at_least=0, at_most=1)
+
+    def _deterministic(self) -> ResizeKeepRatio:
+        draws = {"scale": self.scale_probability, "ratio": self.ratio_probability}
+        drawn = [name for name, chance in draws.items() if chance > 0 and getattr(self, name) != (1.0, 1.0)]
+        if drawn:
+            raise ArgumentError(
+                f"ResizeKeepRatio.inverse: expected a transform that draws nothing, but this one draws {drawn}; put a "
+                "GeometryRecord into the sample and call its inverse"
+            )
+        return self
 
     def _output_size(self, height: int, width: int) -> tuple[int, int]:
         zoom_chance, zoom_draw, stretch_chance, stretch_draw = torch.rand(4, device="cpu").tolist()

@@ -1,22 +1,21 @@
-"""Letterboxing and its inverse: the whole image inside a fixed size, the rest filled."""
+"""Letterboxing: the whole image inside a fixed size, the rest filled."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from torchvision.transforms import v2
-from torchvision.transforms.v2 import functional as F
-
 from .._checks import check_choice, check_positive
-from .._errors import ArgumentError, ShapeError
+from .._errors import ArgumentError
 from .._sizes import POSITIONS, Placement, Size, letterbox, parse_size
 from ..functional._interpolation import Like
-from ._base import Interpolations, ResizingTransform, draw_interpolation, first_interpolation, sample_size
-from ._pad import Fill, Position, check_fills, pad_input, parse_fill, parse_mask_fill
-from ._resize_input import call_kernel, resize_input
+from ._base import Interpolations, ResizingTransform, draw_interpolation, sample_size
+from ._fill import Fill, check_fills, pad_input, parse_fill, parse_mask_fill
+from ._invertible import Invertible
+from ._pad import Position
+from ._resize_input import resize_input
 
 
-class Letterbox(ResizingTransform):
+class Letterbox(Invertible, ResizingTransform):
     """Resizes images, boxes, masks, keypoints and video to fit inside ``size`` and pads the rest.
 
     Keeps the aspect ratio. ``inverse`` maps what a model found back to the source image.
@@ -109,47 +108,3 @@ class Letterbox(ResizingTransform):
             inpt, placement.content, params["interpolation"], antialias=self.antialias, like=self.like
         )
         return pad_input(resized, placement, self.fill, self.mask_fill)
-
-    def inverse(self, sample: Any, source_size: Size) -> Any:
-        """Map boxes, keypoints, masks, images and video on the canvas back to the image that was letterboxed.
-
-        Pixels in the padding are cut off and boxes are clipped to the image; a keypoint in the padding lands outside
-        the image. Like every v2 transform, it takes any nesting of dicts, lists and tuples and leaves other values
-        unchanged. Plain tensors count as images, so wrap detected boxes in ``tv_tensors.BoundingBoxes``.
-
-        Args:
-            sample: what is on the canvas of this letterbox.
-            source_size: (height, width) of the source image in pixels, or one int for a square.
-
-        Returns:
-            The same nesting, on a canvas of ``source_size``.
-
-        Raises:
-            ShapeError: the sample is not on the canvas that an image of ``source_size`` gets.
-        """
-        return _InverseLetterbox(self, parse_size(source_size, argument="source_size"))(sample)
-
-
-class _InverseLetterbox(v2.Transform):
-    """Crops to the content, then resizes to the size of the source."""
-
-    def __init__(self, letterbox: Letterbox, source: tuple[int, int]) -> None:
-        super().__init__()
-        self.letterbox = letterbox
-        self.source = source
-
-    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        placement, canvas = self.letterbox.placement(*self.source), sample_size(self._get_name(), flat_inputs)
-        if canvas != placement.canvas:
-            expected = f"expected a canvas of {placement.canvas} for a source of {self.source}"
-            raise ShapeError(f"{self._get_name()}: {expected}, got {canvas}")
-        return {"placement": placement}
-
-    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        placement, interpolation = params["placement"], first_interpolation(self.letterbox.interpolation)
-        content = call_kernel(F.crop, inpt, placement.top, placement.left, *placement.content)
-        antialias, like = self.letterbox.antialias, self.letterbox.like
-        return resize_input(content, self.source, interpolation, antialias=antialias, like=like)
-
-    def _get_name(self) -> str:
-        return "Letterbox.inverse"

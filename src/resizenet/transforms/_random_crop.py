@@ -11,7 +11,7 @@ from torchvision.transforms import v2
 from .._sizes import Size, parse_size
 from ..functional._interpolation import Like
 from ._base import Interpolations, describe_arguments, draw_interpolation, parse_interpolation, sample_size
-from ._pad import check_fills
+from ._fill import check_fills
 from ._resize_input import crop_and_resize_input
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from .._sizes import cover_size, fit_size
 from ._base import ResizingTransform
+from ._invertible import Invertible
 
 
-class Stretch(ResizingTransform):
+class Stretch(Invertible, ResizingTransform):
     """Resizes images, boxes, masks, keypoints and video to exactly ``size``; the aspect ratio is not kept.
 
     This differs from torchvision's ``Resize((height, width))`` in four ways: masks stay aligned with their images to
@@ -36,7 +37,7 @@ class Stretch(ResizingTransform):
         return self.size
 
 
-class ResizeToCover(ResizingTransform):
+class ResizeToCover(Invertible, ResizingTransform):
     """Resizes images, boxes, masks, keypoints and video to the smallest size that covers ``size``.
 
     Keeps the aspect ratio; for a square ``size`` this sets the shorter side. Arguments and errors are those of
@@ -55,7 +56,7 @@ class ResizeToCover(ResizingTransform):
         return cover_size(height, width, self.size)
 
 
-class FitWithin(ResizingTransform):
+class FitWithin(Invertible, ResizingTransform):
     """Shrinks images, boxes, masks, keypoints and video until they fit inside ``size``; keeps the aspect ratio.
 
     Never enlarges. Arguments and errors are those of ``Stretch``.

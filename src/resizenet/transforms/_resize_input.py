@@ -51,14 +51,20 @@ def call_kernel(functional: Callable[..., Any], inpt: Any, *args: Any, **kwargs:
     return _get_kernel(functional, type(inpt), allow_passthrough=True)(inpt, *args, **kwargs)
 
 
-def _is_of_user(functional: Callable[..., Any], inpt: Any) -> bool:
+def is_of_user(functional: Callable[..., Any], inpt: Any) -> bool:
     """Whether the kernel for the type of ``inpt`` is not one of torchvision's."""
     kernel = _get_kernel(functional, type(inpt), allow_passthrough=True)
     return isinstance(inpt, tv_tensors.TVTensor) and kernel not in _built_in_kernels(functional)
 
 
+class GeometryOnly(tv_tensors.TVTensor):
+    """A type whose kernels need no interpolation, whoever's resize it is."""
+
+
 def _torchvision_options(inpt: Any, interpolation: str, antialias: bool | None, like: Like) -> dict[str, Any]:
     """The same rule in torchvision's words; raise ArgumentError if a user's kernel cannot be told the library."""
+    if isinstance(inpt, GeometryOnly):
+        return {}
     if like in ("torch", "pillow"):
         return {
             "interpolation": InterpolationMode(interpolation),
@@ -78,7 +84,7 @@ def crop_and_resize_input(
     like: Like = "torch",
 ) -> Any:
     """Cut ``box``, (top, left, height, width), out of one input and resize it with ``resize_input``."""
-    if _is_of_user(F.resized_crop, inpt):
+    if is_of_user(F.resized_crop, inpt):
         options = _torchvision_options(inpt, interpolation, antialias, like)
         return call_kernel(F.resized_crop, inpt, *box, size=list(size), **options)
     return resize_input(F.crop(inpt, *box), size, interpolation, antialias=antialias, like=like)
@@ -102,7 +108,7 @@ def resize_input(
       a box apart from its corners. A keypoint that indexes a pixel still indexes one: the last row maps to a row inside
       the result.
     """
-    if _is_of_user(F.resize, inpt):
+    if is_of_user(F.resize, inpt):
         options = _torchvision_options(inpt, interpolation, antialias, like)
         return call_kernel(F.resize, inpt, list(size), max_size=None, **options)
     if tuple(F.get_size(inpt)) == size:

@@ -16,6 +16,7 @@ from ..._errors import ArgumentError
 from ..._sizes import Size, parse_size
 from ...functional._interpolation import Like
 from .._base import Interpolations, first_interpolation, parse_interpolation, parse_like
+from .._invertible import Invertible
 from .._resize import ResizeToCover
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _MAX_SAMPLES = 10**6  # in simulate(); its mean is exact to a thousandth long be
 _MAX_ASPECT_RATIO = 10_000  # of images in simulate(), which makes 100 boxes for each unit of it
 
 
-class ResizePolicy:
+class ResizePolicy(Invertible):
     """A pair of v2 transforms, for training and for evaluation, that belong together.
 
     Policies are frozen dataclasses with a ``size``: they compare, hash and print by their arguments, and ``to_dict``
@@ -54,6 +55,9 @@ class ResizePolicy:
     def eval(self) -> v2.Transform:
         """The transform for evaluation. It is deterministic."""
         raise NotImplementedError(f"{type(self).__name__} must implement eval")
+
+    def _deterministic(self) -> v2.Transform:
+        return self.eval()
 
     def apparent_size_ratio(self) -> float:
         """Mean size of objects in evaluation divided by that in training (Touvron et al. 2019, section 3)."""

@@ -13,8 +13,8 @@ from ..._checks import MAX_COUNT, check_positive, parse_number, parse_range
 from ..._sizes import Size, nearest_multiple, parse_size, round_half_up
 from ...functional._interpolation import Like
 from .._base import Interpolations
+from .._fill import Fill, parse_fill, parse_mask_fill
 from .._keep_ratio import ResizeKeepRatio
-from .._pad import Fill, parse_fill, parse_mask_fill
 from .._random_crop import RandomCrop, RandomResizedCrop
 from ._base import ResizePolicy, cover_and_crop, format_size, parse_resampling, set_fields, side_ratio
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import torch
 from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as F
 
 from ..._checks import is_sequence, parse_number
 from ..._errors import ArgumentError, ShapeError
+from .._resize_input import has_kernel
 from ._base import ResizePolicy, set_fields
 
 
@@ -18,6 +20,8 @@ class _Normalize(v2.Normalize):
     """v2.Normalize, with an error that names the channels."""
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        if not has_kernel(F.normalize, type(inpt)):  # boxes, for example
+            return inpt
         if inpt.shape[-3] != len(self.mean):
             raise ShapeError(f"NormalizedPolicy: expected images of {len(self.mean)} channels, got {tuple(inpt.shape)}")
         return super().transform(inpt, params)
@@ -97,6 +101,9 @@ class NormalizedPolicy(ResizePolicy):
     def _summary(self) -> tuple[str, str]:
         train, evaluation = self.base._summary()
         return f"{train}, normalized", f"{evaluation}, normalized"
+
+    def _resize_rule(self) -> dict[str, Any]:
+        return self.base._resize_rule()
 
     def _hint(self) -> str:
         return self.base._hint()

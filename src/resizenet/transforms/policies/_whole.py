@@ -12,8 +12,9 @@ from ..._errors import ArgumentError, ShapeError
 from ..._sizes import Size, parse_size, round_half_up
 from ...functional._interpolation import Like
 from .._base import Interpolations, first_interpolation, sample_size
+from .._fill import Fill, parse_fill
 from .._letterbox import Letterbox
-from .._pad import Fill, Position, parse_fill
+from .._pad import Position
 from .._random_crop import RandomCrop
 from .._resize import ResizeToCover, Stretch
 from ._base import ResizePolicy, cover_and_crop, format_size, parse_resampling, set_fields, side_ratio
