@@ -100,5 +100,5 @@ def test_a_thousand_batches_of_new_sizes_leave_nothing_behind() -> None:
 
 @pytest.mark.slow
 def test_reports_of_a_thousand_new_sizes_leave_nothing_behind() -> None:
-    model = nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3))
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1))
     check_growth(lambda size: rn.report(model, size))
