@@ -14,7 +14,7 @@ PYTEST := pytest -q -p summary --numprocesses auto --maxprocesses 8 --dist works
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-site test-floor test-gpu-stack fuzz lint docs bench record wheel clean
+.PHONY: help install demo test test-slow test-site test-floor test-gpu-stack fuzz mutants lint docs bench record wheel clean
 
 help:  ## list the verbs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -37,7 +37,7 @@ $(VENV)/installed-demo: pyproject.toml
 demo: $(VENV)/installed-demo  ## what resizing does to a ResNet, on digits or with DATA=cifar10.npz
 	$(BIN)/python examples/demo.py $(if $(DATA),--data $(DATA))
 
-test test-slow test-floor test-gpu-stack fuzz: export OMP_NUM_THREADS ?= 1
+test test-slow test-floor test-gpu-stack fuzz mutants: export OMP_NUM_THREADS ?= 1
 
 test: install  ## the tests, without the slow ones
 	$(BIN)/python -m $(PYTEST)
@@ -47,6 +47,11 @@ test-slow: install  ## the slow tests
 
 fuzz: install  ## the fuzz tests with 200,000 cases, or FUZZ_CASES=N; `make test` has 5,000
 	FUZZ_CASES=$${FUZZ_CASES:-200000} $(BIN)/python -m $(PYTEST) --summary fuzz tests/fuzz
+
+mutants: install  ## how many seeded faults the tests of five modules find, in a sample of 40 each
+	@for module in _sizes functional resizers transforms surgery; do \
+		$(BIN)/python -m benchmarks.trust $$module --minutes 60 || failed=1; \
+	done; exit $${failed:-0}
 
 test-site: docs  ## the built docs, links and search, in Chromium with its chromedriver
 	$(BIN)/python -m pytest -q -m site

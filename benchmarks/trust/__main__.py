@@ -1,0 +1,133 @@
+"""``python -m benchmarks.trust MODULE``: how many of a sample of mutants of a module the tests of that module find."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.abc
+import importlib.util
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks._records import RESULTS, environment, read, write
+
+from ._mutants import count_mutants, mutant
+
+SOURCES, TESTS = (Path(__file__).parents[2] / folder for folder in ("src", "tests"))
+MODULES = ("_sizes", "functional", "resizers", "transforms", "surgery")
+EXAMPLES = 10  # of each Hypothesis test, so that the score is that of quick tests
+PRELOADED = ("einops", "hypothesis", "numpy", "PIL.Image", "pytest", "timm", "torchvision", "torch._dynamo", "rich")
+
+
+class Mutated(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
+    """Loads one file of the package from another source, and all others as usual."""
+
+    def __init__(self, path: Path, source: str) -> None:
+        self.path, self.source = path, source
+        self.name = ".".join(path.relative_to(SOURCES).with_suffix("").parts).removesuffix(".__init__")
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
+        """Return the spec of that file only."""
+        folders = [str(self.path.parent)] if self.path.stem == "__init__" else None
+        options = {"loader": self, "submodule_search_locations": folders}
+        return importlib.util.spec_from_file_location(fullname, self.path, **options) if fullname == self.name else None
+
+    def get_filename(self, fullname: str) -> str:
+        """Return the path of the file."""
+        return str(self.path)
+
+    def get_data(self, path: str | bytes) -> bytes:
+        """Return the source; nothing is read from or written to compiled files."""
+        return self.source.encode()
+
+
+def in_child(path: Path, source: str, tests: list[str]) -> None:
+    """Run the tests with the mutated file; the exit code of the process is pytest's."""
+    import pytest
+    from hypothesis import settings
+
+    for stream in (1, 2):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "resizenet"]:
+        del sys.modules[name]
+    sys.meta_path.insert(0, Mutated(path, source))
+    settings.register_profile("mutants", deadline=None, max_examples=EXAMPLES, derandomize=True)
+    options = ["-x", "-q", "-n0", "-p", "no:cacheprovider", "--hypothesis-profile", "mutants"]
+    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # the plugins are loaded already
+    os._exit(int(pytest.main([*options, *tests])))
+
+
+def run_tests(path: Path, source: str, tests: list[str], limit: float) -> str:
+    """Run the tests on a mutant in a forked process: "survived", "killed" or "killed by the time limit"."""
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        try:
+            in_child(path, source, tests)
+        finally:
+            os._exit(1)
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return "survived" if status == 0 else "killed"
+        time.sleep(0.05)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return "killed by the time limit"
+
+
+def files_of_tests(path: Path, module: str) -> list[str]:
+    """The tests of the module, those that mirror the file first."""
+    if module == "_sizes":
+        return [str(TESTS / "test_sizes.py")]
+    mirrored = TESTS / module / f"test{path.stem}.py"
+    return [str(file) for file in (mirrored, TESTS / module) if file.exists()]
+
+
+def sample_of(module: str, count: int, seed: int) -> tuple[int, list[tuple[Path, str, str]]]:
+    """The number of all mutants of a module, and a sample of them as (file, change, source)."""
+    path = SOURCES / "resizenet" / module
+    files = sorted(path.rglob("*.py")) or [path.with_suffix(".py")]
+    found = [(file, index) for file in files for index in range(count_mutants(file.read_text()))]
+    sample = random.Random(seed).sample(found, min(count, len(found)))
+    return len(found), [(file, *mutant(file.read_text(), index)) for file, index in sample]
+
+
+def main() -> None:
+    """Test the mutants that the record of the module lacks, until the time is over; another call goes on."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.trust", description=__doc__)
+    parser.add_argument("module", choices=MODULES)
+    parser.add_argument("--sample", type=int, default=40, help="how many mutants")
+    parser.add_argument("--seed", type=int, default=0, help="of the sample")
+    parser.add_argument("--minutes", type=float, default=9, help="time of this call")
+    options = parser.parse_args()
+    for name in PRELOADED:
+        importlib.import_module(name)
+    begin = time.monotonic()
+    count, sample = sample_of(options.module, options.sample, options.seed)
+    file = RESULTS / "trust" / f"mutants-{options.module}.json"
+    outcomes: dict[str, str] = read(file, "outcomes")["outcomes"] if file.exists() else {}
+    path = sample[0][0]
+    if run_tests(path, path.read_text(), files_of_tests(path, options.module), 600) != "survived":
+        raise SystemExit(f"the tests of {options.module} fail without a mutation")
+    limit = 20 + 4 * (time.monotonic() - begin)
+    for path, change, source in sample:
+        name = f"{path.relative_to(SOURCES)}, {change}"
+        if name in outcomes or time.monotonic() - begin > 60 * options.minutes:
+            continue
+        outcomes[name] = run_tests(path, source, files_of_tests(path, options.module), limit)
+        print(outcomes[name], name, flush=True)
+        command = f"python -m benchmarks.trust {options.module} --sample {options.sample} --seed {options.seed}"
+        record = {**environment(torch.device("cpu")), "command": command, "mutants": count, "outcomes": outcomes}
+        write(file, record)
+
+
+if __name__ == "__main__":
+    main()
