@@ -1,1 +1,5 @@
-"""What the tests are worth: the summaries of fuzz runs, and how many seeded faults the tests find."""
+"""What the tests are worth: fuzz runs, seeded faults that the tests find, and the models that the functions take."""
+
+from ._docs import write_docs
+
+__all__ = ["write_docs"]

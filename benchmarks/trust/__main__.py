@@ -1,4 +1,8 @@
-"""``python -m benchmarks.trust MODULE``: how many of a sample of mutants of a module the tests of that module find."""
+"""``python -m benchmarks.trust``: how many seeded faults the tests of a module find; which models can be used.
+
+With the name of a module, a sample of its mutants is tested, by the tests of that module. With "survey", ``report`` and
+``adapt`` are called with the models of three libraries.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,7 @@ import torch
 from benchmarks._records import RESULTS, environment, read, write
 
 from ._mutants import count_mutants, mutant
+from ._survey import survey
 
 SOURCES, TESTS = (Path(__file__).parents[2] / folder for folder in ("src", "tests"))
 MODULES = ("_sizes", "functional", "resizers", "transforms", "surgery")
@@ -101,30 +106,39 @@ def sample_of(module: str, count: int, seed: int) -> tuple[int, list[tuple[Path,
 
 
 def main() -> None:
-    """Test the mutants that the record of the module lacks, until the time is over; another call goes on."""
+    """Run what the arguments say and write its record."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.trust", description=__doc__)
-    parser.add_argument("module", choices=MODULES)
+    parser.add_argument("what", choices=(*MODULES, "survey"))
     parser.add_argument("--sample", type=int, default=40, help="how many mutants")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--minutes", type=float, default=9, help="time of this call")
     options = parser.parse_args()
+    if options.what == "survey":
+        record = {**environment(torch.device("cpu")), "command": "python -m benchmarks.trust survey"}
+        write(RESULTS / "trust" / "survey.json", {**record, "models": survey()})
+    else:
+        run_mutants(options.what, options.sample, options.seed, options.minutes)
+
+
+def run_mutants(module: str, size: int, seed: int, minutes: float) -> None:
+    """Test the mutants that the record of the module lacks, until the time is over; another call goes on."""
     for name in PRELOADED:
         importlib.import_module(name)
     begin = time.monotonic()
-    count, sample = sample_of(options.module, options.sample, options.seed)
-    file = RESULTS / "trust" / f"mutants-{options.module}.json"
+    count, sample = sample_of(module, size, seed)
+    file = RESULTS / "trust" / f"mutants-{module}.json"
     outcomes: dict[str, str] = read(file, "outcomes")["outcomes"] if file.exists() else {}
     path = sample[0][0]
-    if run_tests(path, path.read_text(), files_of_tests(path, options.module), 600) != "survived":
-        raise SystemExit(f"the tests of {options.module} fail without a mutation")
+    if run_tests(path, path.read_text(), files_of_tests(path, module), 600) != "survived":
+        raise SystemExit(f"the tests of {module} fail without a mutation")
     limit = 20 + 4 * (time.monotonic() - begin)
     for path, change, source in sample:
         name = f"{path.relative_to(SOURCES)}, {change}"
-        if name in outcomes or time.monotonic() - begin > 60 * options.minutes:
+        if name in outcomes or time.monotonic() - begin > 60 * minutes:
             continue
-        outcomes[name] = run_tests(path, source, files_of_tests(path, options.module), limit)
+        outcomes[name] = run_tests(path, source, files_of_tests(path, module), limit)
         print(outcomes[name], name, flush=True)
-        command = f"python -m benchmarks.trust {options.module} --sample {options.sample} --seed {options.seed}"
+        command = f"python -m benchmarks.trust {module} --sample {size} --seed {seed}"
         record = {**environment(torch.device("cpu")), "command": command, "mutants": count, "outcomes": outcomes}
         write(file, record)
 
