@@ -176,15 +176,12 @@ def test_output_strides_by_number(stride: int, size: int) -> None:
 
 def test_an_output_stride_that_cannot_be_reached_is_refused() -> None:
     model = without_values(lambda: TV.resnet18())
-    for wanted, stem, reachable in (
-        (64, "auto", "32, 16, 8, 4, 2, 1"),
-        (3, "auto", "32, .*"),
-        (4, "keep", "32, 16, 8, 4"),
-    ):
-        if (wanted, stem) == (4, "keep"):
-            assert plan(model, 32, output_stride=4, stem="keep").last_map[1] == (8, 8)
-            continue
-        message = rf'^output_stride: expected one of {reachable} for ResNet with stem="{stem}", got {wanted}$'
+    assert plan(model, 32, output_stride=4, stem="keep").last_map[1] == (8, 8)
+    for wanted, stem, nearest in ((64, "auto", 32), (3, "auto", 2), (2, "keep", 4)):
+        message = (
+            rf'^output_stride: expected a stride that ResNet can have with stem="{stem}" \(its own is 32, and the '
+            rf"nearest one is {nearest}\), got {wanted}$"
+        )
         with pytest.raises(rn.ArgumentError, match=message):
             plan(model, 32, output_stride=wanted, stem=stem)
 
@@ -306,6 +303,38 @@ def test_a_classifier_that_is_a_1x1_convolution() -> None:
     small = rn.adapt(model, 32, num_classes=7, in_channels=4)
     assert small.classifier[1].out_channels == small.num_classes == 7
     assert small(torch.rand(2, 4, 32, 32)).shape == (2, 7)
+
+
+# --- patches
+
+
+def convnext() -> nn.Module:
+    return timm.models.convnext.ConvNeXt(depths=(1, 1, 1, 1), dims=(8, 16, 24, 32), num_classes=5)
+
+
+def test_patches_get_the_size_of_their_new_stride() -> None:
+    model = convnext()
+    assert planned(model, 64) == {"stem.0": {"kernel": (4, 2), "stride": (4, 2)}}
+    assert planned(model, 32) == {"stem.0": {"kernel": (4, 3), "stride": (4, 1), "padding": (0, 1)}}
+    last = {"kernel": (2, 1), "stride": (2, 1)}
+    assert planned(model, 32, output_stride=16, stem="keep") == {"stages.1.downsample.1": last}
+    for side, options in ((64, {}), (32, {}), (32, {"output_stride": 16, "stem": "keep"})):
+        adapted = rn.adapt(model, side, num_classes=7, **options)
+        adapted(torch.rand(2, 3, side, side)).sum().backward()
+        assert all(parameter.grad is not None for parameter in adapted.parameters())
+    expected = rn.functional.resize_filter(model.stem[0].weight, 2, method="pinv")
+    assert torch.equal(rn.adapt(model, 64).stem[0].weight, expected)
+
+
+@pytest.mark.parametrize(("scale", "side", "kernel"), [(2, 64, 4), (4, 32, 3)])
+def test_a_network_of_folded_patches_equals_the_old_one_on_upscaled_images(scale: int, side: int, kernel: int) -> None:
+    model, image = convnext().double().eval(), torch.rand(2, 3, side, side + 32, dtype=torch.float64)
+    adapted = rn.adapt(model, (side, side + 32), stem="fold")
+    conv = adapted.stem[0]
+    assert (conv.kernel_size[0], conv.stride[0], conv.padding[0]) == (kernel, 4 // scale, 1)
+    assert conv.padding_mode == "replicate"
+    upscaled = F.interpolate(image, scale_factor=scale, mode="bilinear", align_corners=False)
+    torch.testing.assert_close(adapted(image), model(upscaled), rtol=0, atol=1e-12)
 
 
 # --- with values

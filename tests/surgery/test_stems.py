@@ -195,7 +195,7 @@ def test_adapt_avoids_the_mistakes_of_a_swap_by_hand(
 
 CIFAR, FOLD = (
     'stem="cifar" needs an odd, square, undilated kernel',
-    'stem="fold" needs .* padding k // 2 and an even stride',
+    'stem="fold" needs patches, or .* padding k // 2 and an even stride',
 )
 REFUSED = {  # the convolution, the stem, the start of the message and what it says of the convolution
     "even kernel": ({"kernel_size": 6, "padding": 2}, "cifar", CIFAR, r"kernel_size=\(6, 6\)"),

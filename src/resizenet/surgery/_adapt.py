@@ -62,7 +62,9 @@ def adapt(
             - "fold": the first convolution gets half its stride and a filter whose response to the image equals the
               response of the old filter to the image upscaled by 2 (``functional.fold_upscale``: 7x7 of stride 2
               becomes 5x5 of stride 1). Everything else is kept. A network trained at 64 px computes at 32 px what it
-              would compute on the same images upscaled to 64 px, except near the border.
+              would compute on the same images upscaled to 64 px, except near the border. Patches (4x4 of stride 4)
+              are folded exactly, border included, by 2 or, if ``output_stride`` needs that, by 4; they then have
+              ``padding_mode="replicate"``.
 
             A pool with weights, such as timm's ``replace_stem_pool``, is not removed: it loses its stride and keeps
             its weights. In a stem of several convolutions the first one is changed.

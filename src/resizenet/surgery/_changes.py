@@ -13,7 +13,7 @@ from .._errors import UnsupportedModelError
 from ..functional._memory_format import memory_format_of
 from ._filters import change_channels, change_kernel
 
-What = Literal["kernel", "stride", "padding", "channels", "classes", "type"]
+What = Literal["kernel", "stride", "padding", "padding mode", "channels", "classes", "type"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Change:
 
     Attributes:
         path: path of the module in the model.
-        what: "kernel", "stride" and "padding" of a convolution or pooling, in positions; "channels" of the image;
+        what: "kernel", "stride", "padding" and "padding mode" of a convolution or pooling; "channels" of the image;
             "classes" of a classifier; "type" of a module that is replaced.
         before, after: its value; a side for "kernel", "stride" and "padding".
         how: how new weights are made; None if the change needs none.
@@ -106,14 +106,15 @@ def _set_padding(module: Any, value: int) -> None:
     module._reversed_padding_repeated_twice = [value] * 4  # read by padding modes other than "zeros"
 
 
-def _set_channels(module: Any, value: int) -> None:
-    module.in_channels = value
+def _set(name: str) -> Callable[[Any, Any], None]:
+    return lambda module, value: setattr(module, name, value)
 
 
 _READ: dict[What, Callable[[Any], object]] = {
     "kernel": lambda module: side(module.kernel_size),
     "stride": lambda module: side(module.stride),
     "padding": lambda module: side(module.padding),
+    "padding mode": lambda module: module.padding_mode,
     "channels": lambda module: module.in_channels,
     "classes": lambda module: out_features(module),
     "type": lambda module: type(module).__name__,
@@ -122,7 +123,8 @@ _WRITE: dict[What, Callable[[Any, Any], None]] = {
     "kernel": _set_pair("kernel_size"),
     "stride": _set_pair("stride"),
     "padding": _set_padding,
-    "channels": _set_channels,
+    "padding mode": _set("padding_mode"),
+    "channels": _set("in_channels"),
 }
 
 
@@ -137,7 +139,9 @@ def out_features(module: nn.Module) -> int | None:
 
 
 _NEW_WEIGHTS: dict[What, Callable[[Tensor, Change, Any], Tensor]] = {
-    "kernel": lambda old, change, conv: change_kernel(old, int(change.after), str(change.how), side(conv.stride)),
+    "kernel": lambda old, change, conv: change_kernel(
+        old, int(change.after), change.how, stride=side(conv.stride), padding=side(conv.padding)
+    ),
     "channels": lambda old, change, conv: change_channels(old, int(change.after), str(change.how)),
 }
 

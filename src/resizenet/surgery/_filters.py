@@ -12,16 +12,18 @@ from ..functional import fold_upscale, resize_filter
 
 StemWeights = Literal["center", "area", "pinv", "fresh"]
 ChannelWeights = Literal["sum", "cycle", "zero"]
+FOLD = "fold x"  # and the factor of the upscaling
 
 
-def change_kernel(weight: Tensor, kernel_size: int, method: Any, stride: Any) -> Tensor:
+def change_kernel(weight: Tensor, kernel_size: int, method: Any, *, stride: int, padding: int | str) -> Tensor:
     """(O, I, k, k) -> (O, I, kernel_size, kernel_size).
 
-    "fold" includes an upscaling by 2 in front of a convolution with this stride, and "fresh" is drawn at random and
-    requires gradients. The others are those of ``resize_filter``.
+    "fold x2" and "fold x4" include an upscaling in front of a convolution with this stride and padding. "fresh" is
+    drawn at random and requires gradients. The others are those of ``resize_filter``.
     """
-    if method == "fold":
-        return fold_upscale(weight, scale=2, stride=stride)
+    if method.startswith(FOLD):
+        scale = int(method.removeprefix(FOLD))
+        return fold_upscale(weight, scale=scale, stride=stride, padding=0 if isinstance(padding, str) else padding)
     if method != "fresh":
         return resize_filter(weight, kernel_size, method=method)
     fresh = weight.new_empty(*weight.shape[:2], kernel_size, kernel_size)

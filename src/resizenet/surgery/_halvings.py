@@ -38,6 +38,11 @@ def is_global_pool(window: Window) -> bool:
     return window.weight is None and window.after == (1, 1) and max(window.stride) >= _GLOBAL_POOL
 
 
+def is_patch_embedding(window: Window) -> bool:
+    """Whether it reads patches that do not overlap."""
+    return window.weight is not None and window.kernel == window.stride and window.padding == (0, 0)
+
+
 def find_steps(traced: Trace, stem: FirstLayers | None) -> list[Step]:
     """Return the steps in the order in which they are taken out.
 
@@ -105,11 +110,10 @@ def _in_the_way(obstacle: str, step: Step) -> UnsupportedModelError:
 
 def _convolution_changes(module: Any, path: str, where: str, window: Window, factor: int) -> Iterator[Change]:
     """Yield the new stride; patches that do not overlap get a kernel of the same size."""
-    kernel, stride = window.kernel, window.stride
-    if kernel == stride and window.padding == (0, 0):
+    if is_patch_embedding(window):
         check_parameters(module, where, operation="adapt", names=("weight",))
-        yield Change(path, "kernel", kernel[0], factor, "pinv")
-    yield Change(path, "stride", stride[0], factor)
+        yield Change(path, "kernel", window.kernel[0], factor, "pinv")
+    yield Change(path, "stride", window.stride[0], factor)
 
 
 def _pool_change(model: nn.Module, path: str, window: Window, factor: int, *, beside_convolution: bool) -> Change:

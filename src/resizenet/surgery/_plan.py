@@ -107,24 +107,26 @@ def _choices(found: Inspection, stem: Stem, output_stride: int | None) -> list[F
     Raises:
         ArgumentError: the output stride cannot be reached.
     """
-    named, free = stem_factors(found, stem), free_steps(found, stem)
-    stride = new_stride(found.stride, named)
+    side = min(found.input_size)
+    automatic = next((stride for limit, stride in _AUTO_STRIDES.items() if side <= limit), _LARGEST_STRIDE)
+    named, free = stem_factors(found, stem, output_stride or automatic), free_steps(found, stem)
     if output_stride is not None:
-        factors = {**named, **shorten(free, stride, output_stride)}
-        if new_stride(found.stride, factors) != output_stride:
-            strides = [new_stride(stride, shorten(free, stride, stride >> n)) for n in range(stride.bit_length())]
-            raise ArgumentError(
-                f"output_stride: expected one of {', '.join(map(str, dict.fromkeys(strides)))} for {found.name} with "
-                f'stem="{stem}", got {output_stride}'
-            )
+        factors = {**named, **shorten(free, new_stride(found.stride, named), output_stride)}
+        _check_stride(found, stem, output_stride, new_stride(found.stride, factors))
         return [factors]
     if stem not in ("auto", "cifar"):
         return [named]
-    side = min(found.input_size)
-    wanted = next((stride for limit, stride in _AUTO_STRIDES.items() if side <= limit), _LARGEST_STRIDE)
-    smaller = range(wanted.bit_length() if side >= _LEAST_SIDE else 1)
-    choices = [{**named, **shorten(free, stride, wanted >> n)} for n in smaller]
+    stride, more = new_stride(found.stride, named), automatic.bit_length() if side >= _LEAST_SIDE else 1
+    choices = [{**named, **shorten(free, stride, automatic >> n)} for n in range(more)]
     return [factors for factors, _ in groupby(choices)]
+
+
+def _check_stride(found: Inspection, stem: Stem, wanted: int, reached: int) -> None:
+    if wanted != reached:
+        raise ArgumentError(
+            f'output_stride: expected a stride that {found.name} can have with stem="{stem}" (its own is '
+            f"{found.stride}, and the nearest one is {reached}), got {wanted}"
+        )
 
 
 def _stride_changes(found: Inspection, factors: Factors, stem: Stem, stem_weights: str) -> Iterator[Change]:

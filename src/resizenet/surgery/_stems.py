@@ -10,14 +10,17 @@ from torch import nn
 from .._errors import UnsupportedModelError
 from .._modules import check_parameters
 from ._changes import Change, side
-from ._halvings import Step
+from ._filters import FOLD, change_kernel
+from ._halvings import Step, is_patch_embedding
 from ._inspect import Inspection
 
 Stem = Literal["auto", "keep", "cifar", "no_pool", "fold"]
 
 
-def stem_factors(found: Inspection, stem: Stem) -> dict[Step, int]:
+def stem_factors(found: Inspection, stem: Stem, wanted: int) -> dict[Step, int]:
     """Return the factors that the steps of the stem get with a named stem; empty for "auto" and "keep".
+
+    An upscaling by 4 is folded into patches if an output stride of ``wanted`` needs that, and otherwise by 2.
 
     Raises:
         UnsupportedModelError: the model does not have the layers that the stem changes.
@@ -35,7 +38,8 @@ def stem_factors(found: Inspection, stem: Stem) -> dict[Step, int]:
         if first.pool in step.windows and stem in ("cifar", "no_pool"):
             factors[step] = 1
         elif first.conv in step.windows and stem in ("cifar", "fold"):
-            factors[step] = 1 if stem == "cifar" else step.factor // 2
+            by_4 = is_patch_embedding(first.conv) and step.factor % 4 == 0 and found.stride >= 4 * wanted
+            factors[step] = 1 if stem == "cifar" else step.factor // (4 if by_4 else 2)
     return factors
 
 
@@ -60,23 +64,30 @@ def first_changes(found: Inspection, stem: Stem, stem_weights: str, stride: int)
     where, before, k = f"{type(model).__name__}.{path}", first.conv.stride[0], first.conv.kernel[0]
     if not isinstance(conv, nn.Conv2d):
         raise UnsupportedModelError(f"adapt: expected {where} to be a Conv2d, got {type(conv).__name__}")
-    is_patch = first.conv.kernel == first.conv.stride and first.conv.padding == (0, 0)
+    is_patch, scale = is_patch_embedding(first.conv), before // stride
     how = "pinv" if is_patch and stem_weights != "fresh" else stem_weights  # an even kernel has no center
     after = k
+    padding, margin = side(conv.padding), 0
     if stem == "fold":
-        after, how = 2 * -(-k // 4) + 1, "fold"
+        _check_kernel(conv, where, stem, is_patch=is_patch)  # its padding is a number
+        how, margin = (
+            f"{FOLD}{scale}",
+            -(-(2 * (0 if isinstance(padding, str) else padding) + scale - 1) // (2 * scale)),
+        )
+        after = change_kernel(conv.weight, 0, how, stride=before, padding=padding).shape[-1]
     elif is_patch and 1 < stride < before:
         after = stride
     elif stem == "cifar" or (stride == 1 < before and k > 3):
-        after = 3
+        after, margin = 3, 1
     if stem == "fold" or after != k or (stem == "cifar" and how == "fresh"):
         _check_kernel(conv, where, stem, is_patch=is_patch)
         yield Change(path, "kernel", k, after, how)
     if stride != before:
         yield Change(path, "stride", before, stride)
-    margin, padding = 0 if is_patch and stride > 1 else after // 2, side(conv.padding)
-    if after != k and padding != margin:
+    if padding != margin and (after != k or stem == "fold"):
         yield Change(path, "padding", padding, margin)
+    if stem == "fold" and is_patch and conv.padding_mode != "replicate":
+        yield Change(path, "padding mode", conv.padding_mode, "replicate")
 
 
 def _check_kernel(conv: nn.Conv2d, where: str, stem: str, *, is_patch: bool) -> None:
@@ -84,12 +95,12 @@ def _check_kernel(conv: nn.Conv2d, where: str, stem: str, *, is_patch: bool) -> 
     check_parameters(conv, where, operation="adapt", names=("weight",))
     k, stride = conv.kernel_size[0], conv.stride[0]
     is_square = conv.kernel_size == (k, k) and conv.dilation == (1, 1)
-    folds = k % 2 == 1 and is_square and stride % 2 == 0 and conv.padding == (k // 2, k // 2)
+    folds = is_square and stride % 2 == 0 and (is_patch or (k % 2 == 1 and conv.padding == (k // 2, k // 2)))
     requirements = {
         'stem="cifar" needs an odd, square, undilated kernel': (
             stem == "fold" or (is_square and (k % 2 == 1 or is_patch))
         ),
-        'stem="fold" needs an odd, square, undilated kernel k with padding k // 2 and an even stride': (
+        'stem="fold" needs patches, or an odd, square, undilated kernel k with padding k // 2 and an even stride': (
             stem != "fold" or (folds and conv.stride == (stride, stride))
         ),
         "a new weight needs a floating point dtype": conv.weight.is_floating_point(),
