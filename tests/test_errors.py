@@ -3,6 +3,7 @@
 import math
 import pickle
 import re
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -92,6 +93,9 @@ def test_a_range_is_two_finite_positive_numbers_in_order(values: object) -> None
 
 
 IMAGE, ANY = torch.rand(2, 3, 5, 7), nn.Identity()
+with warnings.catch_warnings():  # nested tensors are a prototype
+    warnings.simplefilter("ignore")
+    NESTED = torch.nested.nested_tensor([torch.rand(3, 4, 4), torch.rand(3, 5, 5)])
 POLICY = transforms.RandomResizedCropPolicy
 SIZE = "expected an int or (height, width)"
 RANGE = "expected (low, high) with 0 < low <= high <="
@@ -190,9 +194,28 @@ MISTAKES: dict[type[Exception], list[tuple[Callable[[], object], str]]] = {
             lambda: rn.FixedResizer(5)(IMAGE.int()),
             "resize: expected a floating point or uint8 tensor, got torch.int32; convert it first",
         ),
+        (lambda: functional.resize(NESTED, 5), "resize: expected a dense tensor (B, C, H, W), got a nested tensor"),
+        (
+            lambda: functional.resize_filter(NESTED, 5),
+            "resize_filter: expected a dense tensor (O, I, k, k), got a nested",
+        ),
+        (lambda: rn.Resizer(5)(NESTED), "Resizer: expected a dense tensor (B, C, H, W), got a nested tensor"),
+        (lambda: resnet()(NESTED), "ResNet: expected a dense tensor (B, 3, H, W), got a nested tensor"),
+        (lambda: resnet()(IMAGE.to_sparse()), "ResNet: expected a dense tensor (B, 3, H, W), got torch.sparse_coo"),
+        (lambda: resnet()(IMAGE.to(torch.float8_e4m3fn)), "ResNet: expected a floating point image, got torch.float8"),
+        (lambda: transforms.Stretch(5)(NESTED), "Stretch: expected a dense tensor (..., C, H, W), got a nested tensor"),
+        (
+            lambda: transforms.PadToSquare()(IMAGE.to_sparse()),
+            "PadToSquare: expected a dense tensor (..., C, H, W), got",
+        ),
+        (lambda: transforms.BatchResize(5)(NESTED), "expected a dense tensor"),
+        (
+            lambda: transforms.BatchRandomResizedCrop(5)(NESTED),
+            "BatchRandomResizedCrop: expected a dense tensor (B, C, ",
+        ),
     ],
     rn.UnsupportedModelError: [
-        (lambda: rn.adapt(ANY, 5), "adapt: Identity is not a supported type of model (torchvision's ResNet, "),
+        (lambda: rn.adapt(ANY, 5), "adapt: Identity has no feature map whose stride is known; resize"),
     ],
 }
 

@@ -115,7 +115,7 @@ def test_network_learns_64_digits_by_heart() -> None:
 
 BAD: list[tuple[Any, type[Exception], str]] = [
     (IMAGES, ShapeError, "initialize_from: expected (B, 3, H, W), got (50, 2, 7, 6)"),
-    (IMAGES.numpy(), DtypeError, "initialize_from: expected a tensor (B, 3, H, W), got ndarray"),
+    (IMAGES.numpy(), DtypeError, "initialize_from: expected a dense tensor (B, 3, H, W), got ndarray"),
     (torch.zeros(2, 3, 4, 4, dtype=torch.uint8), DtypeError, "initialize_from: expected a floating point image"),
     (torch.zeros(2, 3, 1, 4), ArgumentError, "images: expected finite images of at least 2x2 pixels"),
     (torch.zeros(0, 3, 4, 4), ArgumentError, "images: expected finite images of at least 2x2 pixels"),

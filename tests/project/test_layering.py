@@ -28,6 +28,7 @@ NEEDS = {  # every room, and the rooms that it may import; __init__ and __main__
     "geometry": {"_errors", "_checks", "_sizes", "_text", "_tracing", "surgery"},
 }
 SHARED = {  # the private files that other rooms may import
+    "functional._inputs",
     "functional._interpolation",
     "functional._memory_format",
     "surgery._plan",

@@ -7,17 +7,17 @@ from torch import Tensor
 
 from .._errors import DtypeError, ShapeError
 
-_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def check_image(operation: str, x: Tensor) -> None:
     """Raise unless ``x`` is a dense tensor (B, C, H, W), floating point or uint8, with at least one pixel."""
-    _check_dense(operation, x, "(B, C, H, W)")
+    check_dense(operation, x, "(B, C, H, W)")
     if x.ndim != 4:
         raise ShapeError(f"{operation}: expected (B, C, H, W), got {x.ndim} dimensions {tuple(x.shape)}")
     if 0 in x.shape[1:]:
         raise ShapeError(f"{operation}: expected at least one channel and one pixel, got {tuple(x.shape)}")
-    if x.dtype not in (torch.uint8, *_FLOATS):
+    if x.dtype not in (torch.uint8, *FLOATS):
         raise DtypeError(
             f"{operation}: expected a floating point or uint8 tensor, got {x.dtype}; "
             "convert it first, for example x.float()"
@@ -33,14 +33,15 @@ def check_filter(operation: str, weight: Tensor) -> None:
 
 def check_floating(operation: str, x: Tensor, shape: str) -> None:
     """Raise DtypeError unless ``x`` is a dense floating point tensor; ``shape`` says which one is expected."""
-    _check_dense(operation, x, shape)
-    if x.dtype not in _FLOATS:
+    check_dense(operation, x, shape)
+    if x.dtype not in FLOATS:
         raise DtypeError(f"{operation}: expected a floating point tensor {shape}, got {x.dtype}")
 
 
-def _check_dense(operation: str, x: Tensor, shape: str) -> None:
-    if not isinstance(x, Tensor) or x.layout != torch.strided:
-        found = x.layout if isinstance(x, Tensor) else type(x).__name__
+def check_dense(operation: str, x: object, shape: str) -> None:
+    """Raise DtypeError unless ``x`` is a tensor, and neither sparse nor nested."""
+    if not isinstance(x, Tensor) or x.layout != torch.strided or x.is_nested:
+        found = type(x).__name__ if not isinstance(x, Tensor) else "a nested tensor" if x.is_nested else x.layout
         raise DtypeError(f"{operation}: expected a dense tensor {shape}, got {found}")
 
 

@@ -22,6 +22,7 @@ from .._checks import (
     parse_number,
 )
 from .._errors import ArgumentError, DtypeError, ShapeError
+from ..functional._inputs import FLOATS, check_dense
 from ._layers import MakeAct, MakeNorm, check_callable
 from ._stems import STEMS, Stem, StemName
 
@@ -210,13 +211,12 @@ class ResNet(nn.Module):
         return nn.Linear(self.num_features, num_classes)
 
 
-def check_images(operation: str, x: object, channels: int) -> None:
+def check_images(operation: str, x: Tensor, channels: int) -> None:
     """Raise ShapeError or DtypeError unless ``x`` is a floating point tensor (B, channels, H, W) with pixels."""
-    if not isinstance(x, Tensor):
-        raise DtypeError(f"{operation}: expected a tensor (B, {channels}, H, W), got {type(x).__name__}")
+    check_dense(operation, x, f"(B, {channels}, H, W)")
     if x.ndim != 4 or x.shape[1] != channels or 0 in x.shape[2:]:
         raise ShapeError(f"{operation}: expected (B, {channels}, H, W), got {tuple(x.shape)}")
-    if not x.is_floating_point():
+    if x.dtype not in FLOATS:
         raise DtypeError(
             f"{operation}: expected a floating point image, got {x.dtype}; scale it first, for example x.float() / 255"
         )

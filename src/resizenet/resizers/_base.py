@@ -10,11 +10,10 @@ from .._errors import DtypeError, ShapeError
 from .._modules import copy_model
 from .._sizes import Size, parse_size
 from ..functional import INTERPOLATIONS, resize
+from ..functional._inputs import FLOATS, check_dense
 from ..functional._interpolation import Interpolation
 from ..functional._memory_format import is_channels_last
 from ._wrap import ResizedModel
-
-_FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 class BaseResizer(nn.Module):
@@ -126,12 +125,10 @@ class LearnedResizer(BaseResizer):
 def check_floating(module: nn.Module, x: Tensor) -> None:
     """Raise DtypeError unless ``x`` is a dense tensor in a floating point dtype that ``resize`` supports."""
     name = type(module).__name__
-    if isinstance(x, Tensor) and x.dtype not in _FLOATING:
+    if isinstance(x, Tensor) and x.dtype not in FLOATS:
         hint = "scale it first, for example x.float() / 255"
         raise DtypeError(f"{name}: expected a floating point image, got {x.dtype}; {hint}")
-    if not isinstance(x, Tensor) or x.layout != torch.strided:
-        found = x.layout if isinstance(x, Tensor) else type(x).__name__
-        raise DtypeError(f"{name}: expected a dense tensor (B, C, H, W), got {found}")
+    check_dense(name, x, "(B, C, H, W)")
 
 
 def _channel_copy(in_channels: int, out_channels: int) -> nn.Conv2d:

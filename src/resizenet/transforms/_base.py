@@ -14,6 +14,7 @@ from .._checks import is_sequence
 from .._errors import ArgumentError, DtypeError, ShapeError
 from .._sizes import Size, parse_size
 from ..functional import OnnxResize
+from ..functional._inputs import check_dense
 from ..functional._interpolation import AnyInterpolation, Like, is_torch, parse_rule
 from ._resize_input import COORDINATES, resize_input
 
@@ -75,8 +76,12 @@ def sample_size(name: str, flat_inputs: list[Any]) -> tuple[int, int]:
 
     Raises:
         ShapeError: none has one, they differ, there is no pixel, or an image has no channel dimension.
-        DtypeError: boxes or keypoints of a dtype that differences and enlarged coordinates overflow.
+        DtypeError: a sparse or nested tensor, or boxes or keypoints of a dtype that differences and enlarged
+            coordinates overflow.
     """
+    for inpt in flat_inputs:
+        if isinstance(inpt, Tensor):
+            check_dense(name, inpt, "(..., C, H, W)")
     try:
         height, width = v2.query_size(flat_inputs)
     except (TypeError, ValueError) as error:

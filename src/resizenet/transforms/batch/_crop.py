@@ -16,6 +16,7 @@ from ..._checks import check_non_negative, check_positive, parse_number, parse_r
 from ..._errors import ArgumentError, ShapeError
 from ..._sizes import Size, parse_size
 from ...functional import crop_resize
+from ...functional._inputs import check_dense
 from ...functional._interpolation import Interpolation
 from .._base import Interpolations, describe_arguments, parse_interpolation, sample_size
 from .._resize_input import call_kernel, crop_and_resize_input, has_kernel
@@ -167,6 +168,7 @@ class BatchRandomResizedCrop(nn.Module):
         """
         target = self.size if size is None else parse_size(size)
         if isinstance(batch, Tensor) and not isinstance(batch, tv_tensors.TVTensor):
+            check_dense("BatchRandomResizedCrop", batch, "(B, C, H, W)")
             if batch.ndim != 4 or 0 in batch.shape[1:]:
                 expected = "expected (B, C, H, W) with at least one channel and one pixel"
                 raise ShapeError(f"BatchRandomResizedCrop: {expected}, got {tuple(batch.shape)}")
