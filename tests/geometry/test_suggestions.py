@@ -119,6 +119,20 @@ def test_adapting_as_printed_has_the_promised_effect(name: str) -> None:
     assert macs / extent(model, 32)[1] == pytest.approx(times, abs=0.051)
 
 
+@pytest.mark.parametrize(
+    "name", ["test_efficientnet", "convnext_atto", pytest.param("mvitv2_tiny", marks=pytest.mark.slow)]
+)
+def test_what_is_suggested_computes_with_values(name: str) -> None:
+    """A suggestion for timm's mvitv2_tiny once crashed on real images."""
+    model = timm.create_model(name, num_classes=5)
+    (text,) = suggestions_with("resizenet.adapt(", model, 32)
+    adapted = eval(text.partition(": the same")[0], {"resizenet": rn, "model": model})
+    out = adapted(torch.rand(2, 3, 32, 32))
+    out.sum().backward()
+    assert out.shape == (2, 5)
+    assert out.isfinite().all()
+
+
 NOT_ADAPTED: dict[str, Callable[[], nn.Module]] = {
     "a pool that is no module": Plain,
     "a classifier for one size": lambda: Flat(nn.MaxPool2d(3, 2, 1)),
