@@ -1,4 +1,4 @@
-"""Runs one of the three tasks: a row at a time, each written at once, until the time is over."""
+"""Runs one of the tasks: a row at a time, each written at once, until the time is over."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ import torch
 from benchmarks._records import Record, environment, write
 from benchmarks._tables import Table
 
-from . import _measure, _smoke, _tune
+from . import _compile, _measure, _smoke, _tune
 from ._calls import Place
 
 Row = Record
 TASKS: dict[str, Callable[[Place], Iterator[Row]]] = {
+    "compile": _compile.rows,
     "smoke": _smoke.rows,
     "measure": _measure.rows,
     "tune": _tune.rows,
 }
+WITHOUT_A_GPU = ("compile",)
 FIRST_ERROR_STOPS = ("smoke",)
 ERRORS_ARE_RESULTS = ("tune",)  # a configuration may need more than the device has
 _COLUMNS = ("name", "setting", "config", "result")
@@ -27,10 +29,11 @@ _COLUMNS = ("name", "setting", "config", "result")
 
 def run(task: str, out: Path, *, budget: float, dry_run: bool) -> None:
     """Run a task and write ``out / task.json`` after each row. SystemExit without a GPU, or if a row has an error."""
-    if not dry_run and not torch.cuda.is_available():
+    here = dry_run or task in WITHOUT_A_GPU
+    if not here and not torch.cuda.is_available():
         raise SystemExit("torch finds no CUDA device here; --dry-run needs none")
-    device = torch.device("cpu" if dry_run else "cuda")
-    place = Place(device, launches=not dry_run or task == "smoke", small=dry_run)
+    device = torch.device("cpu" if here else "cuda")
+    place = Place(device, launches=not dry_run or task != "measure", small=dry_run)
     rows: list[Row] = []
     status = "running"
     start = time.monotonic()
@@ -68,6 +71,6 @@ def _save(out: Path, record: Record, status: str) -> None:
 
 
 def _cells(row: Row) -> dict[str, str]:
-    config = ", ".join(f"{name} {value}" for name, value in row.get("config", {}).items())
+    config = ", ".join(f"{name} {value}" for name, value in row.get("config", {}).items() if value)
     cells = {name: str(row.get(name, "")) for name in _COLUMNS} | {"config": config}
     return cells | ({"result": row["error"]} if "error" in row else {})

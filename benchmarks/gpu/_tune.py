@@ -1,161 +1,147 @@
-"""Which configurations of the kernels are fastest on this device? The numbers are checked before the time.
-
-A configuration replaces the tile of the launcher's module and the options of the launch.
-"""
+"""Which launches of the kernels are fastest on this device? The numbers are checked before the time."""
 
 from __future__ import annotations
 
-import importlib
+import dataclasses
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 
-from ._calls import Call, Place, Setting, calls
-from ._measure import quantiles
-from ._smoke import attempt, compare
+from resizenet.kernels.triton._launch import DEFAULT, TABLE, Launch
+from resizenet.kernels.triton._tuned import MEASURED_ON, TUNED
 
-Config = dict[str, Any]
+from ._calls import Call, Place, Setting, calls
+from ._machine_code import recorded
+from ._measure import quantiles
+from ._smoke import SMALL, attempt, compare
 
 CHECKED = Setting(8, (64, 96), torch.bfloat16)  # 1,536 tiles of the backward kernel: every program takes several
 TIMED = Setting(128, (224, 224), torch.bfloat16)
-# The module in resizenet.kernels.triton, its kernel, and its constant that a configuration replaces.
-LAUNCHERS = {
-    "head": ("_head", "_head_kernel", "TILE"),
-    "conv": ("_conv", "_conv_kernel", "TILE"),
-    "tail": ("_conv", "_conv_kernel", "TILE"),
-    "moments": ("_head_training", "_moments_kernel", "TILE"),
-    "backward": ("_head_training", "_backward_kernel", "BACKWARD_TILE"),
-    "crop_resize": ("_crop_resize", "_crop_resize_kernel", "ROWS"),
-}
-
-
-def _config(tile: object, warps: int, **options: int | None) -> Config:
-    return {"tile": tile, "num_warps": warps, **options}
-
-
-# The first of each kernel is the one in use.
-CONFIGS: dict[str, list[Config]] = {
-    "tail": [
-        _config((8, 16), 8, num_stages=3),
-        _config((4, 16), 4, num_stages=1),  # overlapping windows are then read through the L1 cache
-        _config((8, 16), 8, num_stages=1),
-        _config((8, 8), 4, num_stages=1),
-        _config((4, 16), 4, num_stages=3),
+# Each kernel's DEFAULT comes first.
+LAUNCHES: dict[str, list[Launch]] = {
+    "head": [
+        DEFAULT["head"],
+        Launch((8, 16), num_warps=8, num_stages=3, maxnreg=128),
+        Launch((8, 16), num_warps=8, num_stages=1, maxnreg=128),
+        Launch((8, 16), num_warps=8, num_stages=2),
+        Launch((8, 16), num_warps=4, num_stages=2),
+        Launch((4, 16), num_warps=4, num_stages=2, maxnreg=128),
     ],
     "conv": [
-        _config((8, 16), 8, num_stages=3),
-        _config((8, 16), 8, num_stages=2),
-        _config((8, 16), 4, num_stages=3),
-        _config((4, 16), 4, num_stages=3),
-        _config((4, 16), 4, num_stages=1),
+        DEFAULT["conv"],
+        Launch((8, 16), num_warps=8, num_stages=2),
+        Launch((8, 16), num_warps=4, num_stages=3),
+        Launch((4, 16), num_warps=4, num_stages=3),
+        Launch((4, 16), num_warps=4, num_stages=1),
     ],
-    "head": [
-        _config((8, 16), 8, maxnreg=128),
-        _config((8, 16), 8, maxnreg=None),
-        _config((8, 16), 4, maxnreg=None),
-        _config((4, 16), 4, maxnreg=128),
-        _config((8, 8), 4, maxnreg=128),
+    "tail": [
+        DEFAULT["tail"],
+        Launch((8, 16), num_warps=8, num_stages=3),
+        Launch((8, 16), num_warps=8, num_stages=1),
+        Launch((8, 8), num_warps=4, num_stages=1),
+        Launch((4, 16), num_warps=4, num_stages=3),
     ],
     "backward": [
-        _config((4, 8), 8, num_stages=2),
-        _config((4, 8), 8, num_stages=3),
-        _config((4, 8), 16, num_stages=2),
-        _config((4, 8), 16, num_stages=3),
-        _config((8, 8), 16, num_stages=2),
+        DEFAULT["backward"],
+        Launch((4, 8), num_warps=8, num_stages=2, maxnreg=255),
+        Launch((4, 8), num_warps=8, num_stages=3, maxnreg=128, programs=2),
+        Launch((4, 8), num_warps=16, num_stages=2),
+        Launch((4, 8), num_warps=16, num_stages=3),
+        Launch((8, 8), num_warps=16, num_stages=2),
     ],
     "moments": [
-        _config((8, 16), 8, maxnreg=128),
-        _config((8, 16), 4, maxnreg=None),
-        _config((4, 16), 4, maxnreg=128),
+        DEFAULT["moments"],
+        Launch((8, 16), num_warps=8, num_stages=3, maxnreg=128),
+        Launch((8, 16), num_warps=8, num_stages=1, maxnreg=128),
+        Launch((4, 16), num_warps=4, num_stages=2, maxnreg=128),
     ],
-    "crop_resize": [_config(32, 1), _config(16, 1), _config(64, 1)],  # rows of a strip
+    "crop_resize": [
+        DEFAULT["crop_resize"],
+        Launch((16, 1024), num_warps=1, num_stages=3),
+        Launch((64, 1024), num_warps=1, num_stages=3),
+    ],
 }
 
 
 def rows(place: Place) -> Iterator[dict[str, Any]]:
-    """Yield one row per kernel and configuration."""
-    with place.tensors():
-        made = attempt(lambda: [{call.kernel: call for call in calls(one, place)} for one in (CHECKED, TIMED)])
-        if isinstance(made, dict):
-            yield {"name": "inputs", **made}
-            return
-        for kernel, configs in CONFIGS.items():
-            for config in configs:
-                row = {"name": kernel, "setting": str(TIMED), "config": config}
-                yield row | attempt(lambda: tried(*(one[kernel] for one in made), config, place))  # noqa: B023
+    """Yield one row per kernel and launch. If ``place.small``, the numbers of tiny images are checked and not timed."""
+    settings = SMALL if place.small else (CHECKED, TIMED)
+    made = attempt(lambda: [{call.kernel: call for call in calls(one, place)} for one in settings])
+    if isinstance(made, dict):
+        yield {"name": "inputs", **made}
+        return
+    for kernel, launches in LAUNCHES.items():
+        for launch in launches:
+            row = {"name": kernel, "setting": str(settings[-1]), "config": dataclasses.asdict(launch)}
+            with launched_as(kernel, launch, place.device):
+                found = attempt(lambda: tried([one[kernel] for one in made], settings[0].dtype, place))  # noqa: B023
+            yield row | found
 
 
-def tried(checked: Call, timed: Call, config: Config, place: Place) -> dict[str, Any]:
-    """Return the times of a configuration if its numbers are right, and what it compiled to."""
-    with configured(checked.kernel, config) as launcher:
-        if not place.launches:
-            if checked.kernel != "crop_resize":  # the only kernel without an operator, which fake tensors need
-                checked.run()
-            return {"median_s": None, "result": "not launched"}
-        found = compare(checked, CHECKED.dtype)
-        if "error" in found:
-            return found
-        times = quantiles(timed.run)
-        return found | times | launcher.usage() | {"result": f"{1e3 * times['median_s']:.3f} ms"}
+def launched_as(kernel: str, launch: Launch, device: torch.device) -> Any:
+    """Return a context in which a kernel is launched on ``device`` as ``launch`` says."""
+    key = torch.cuda.get_device_capability(device) if device.type == "cuda" else None
+    return mock.patch.dict(TABLE, {key: TABLE.get(key, DEFAULT) | {kernel: launch}})
 
 
-@contextmanager
-def configured(kernel: str, config: Config) -> Iterator[Launcher]:
-    """Launch a kernel by a configuration."""
-    module_name, kernel_name, constant = LAUNCHERS[kernel]
-    module = importlib.import_module(f"resizenet.kernels.triton.{module_name}")
-    before = getattr(module, kernel_name), getattr(module, constant)
-    launcher = Launcher(before[0], {name: value for name, value in config.items() if name != "tile"})
-    setattr(module, kernel_name, launcher)
-    setattr(module, constant, config["tile"])
-    try:
-        yield launcher
-    finally:
-        setattr(module, kernel_name, before[0])
-        setattr(module, constant, before[1])
-
-
-class Launcher:
-    """A Triton kernel whose launches have other options."""
-
-    def __init__(self, kernel: Any, options: dict[str, Any]) -> None:
-        self.kernel = kernel
-        self.options = options
-        self.compiled: Any = None
-
-    def __getitem__(self, grid: object) -> Any:
-        def launch(*args: Any, **options: Any) -> None:
-            self.compiled = self.kernel[grid](*args, **(options | self.options))
-
-        return launch
-
-    def usage(self) -> dict[str, Any]:
-        """Return the registers and spills of a thread and the bytes of shared memory, as far as Triton tells them."""
-        metadata = getattr(self.compiled, "metadata", None)
-        found = {name: getattr(self.compiled, name, None) for name in ("n_regs", "n_spills")}
-        return found | {"shared": getattr(metadata, "shared", None)}
+def tried(made: list[Call], dtype: torch.dtype, place: Place) -> dict[str, Any]:
+    """Return the times of the last call if the numbers of the first are right, and what it compiled to."""
+    found = compare(made[0], dtype)
+    if place.small or "error" in found:
+        return {"median_s": None} | found
+    with recorded() as kernels:
+        made[-1].run()
+    usage = {name: getattr(kernels[-1], name, None) for name in ("n_regs", "n_spills")}
+    usage["shared"] = getattr(kernels[-1].metadata, "shared", None)
+    times = quantiles(made[-1].run)
+    return found | times | usage | {"result": f"{1e3 * times['median_s']:.3f} ms"}
 
 
 def write_table(file: Path, record: dict[str, Any]) -> None:
-    """Write the fastest configuration of each kernel as a module of Python, in one step."""
+    """Write resizenet/kernels/triton/_tuned.py with the fastest launches of a record, and the rows of other devices."""
+    capability = tuple(record["capability"])
     measured = [row for row in record["rows"] if row.get("median_s") is not None]
     slowest_first = sorted(measured, key=lambda row: row["median_s"], reverse=True)
-    best = {row["name"]: row["config"] for row in slowest_first}
+    best = {row["name"]: row["config"] | {"tile": tuple(row["config"]["tile"])} for row in slowest_first}
+    source = f"{record['device']}, triton {record['versions']['triton']}, commit {record['commit']}, {record['date']}"
+    write_module(
+        file,
+        TUNED | {capability: TUNED.get(capability, {}) | best},
+        MEASURED_ON | {capability: source},
+    )
+
+
+def write_module(
+    file: Path,
+    tuned: dict[tuple[int, int], dict[str, dict[str, Any]]],
+    measured_on: dict[tuple[int, int], str],
+) -> None:
+    """Write the module in one step."""
     lines = [
-        '"""The fastest configuration of each kernel by compute capability, written by benchmarks.gpu tune.',
+        '"""The fastest launch of each kernel by compute capability; written by `python -m benchmarks.gpu tune`."""',
         "",
-        f"Measured on {record['device']}, commit {record['commit']}, {record['date']}.",
-        '"""',
+        "from __future__ import annotations",
         "",
-        "TUNED = {",
-        f"    {tuple(record['capability'])}: {{",
-        *(f'        "{name}": {config!r},'.replace("'", '"') for name, config in best.items()),
-        "    },",
-        "}",
+        "from typing import Any",
+        "",
     ]
+    sources = [f'    {capability}: "{source}",' for capability, source in sorted(measured_on.items())]
+    lines += _dictionary("MEASURED_ON: dict[tuple[int, int], str]", sources)
+    rows = []
+    for capability, kernels in sorted(tuned.items()):
+        rows.append(f"    {capability}: {{")
+        for kernel, launch in kernels.items():
+            numbers = ", ".join(f'"{name}": {value}' for name, value in launch.items())
+            rows.append(f'        "{kernel}": {{{numbers}}},')
+        rows.append("    },")
+    lines += _dictionary("TUNED: dict[tuple[int, int], dict[str, dict[str, Any]]]", rows)
     partial = file.with_name(f"{file.name}.partial")
     partial.write_text("\n".join(lines) + "\n")
     partial.replace(file)
+
+
+def _dictionary(name: str, rows: list[str]) -> list[str]:
+    return [f"{name} = {{", *rows, "}"] if rows else [f"{name} = {{}}"]

@@ -20,8 +20,22 @@ pytest.importorskip("triton", reason="the kernels are optional, and so is triton
 from benchmarks.gpu import __main__, _calls, _measure, _run, _smoke, _tune
 from benchmarks.gpu._calls import Call, Place, Setting
 
+from resizenet.kernels.triton import _launch, _tuned
+from resizenet.kernels.triton._launch import DEFAULT, Launch
+
 FAKE = Place(torch.device("cpu"), launches=False, small=True)
 KERNELS = ["crop_resize", "head", "conv 1", "conv 2", "conv 3", "tail", "inference", "moments", "backward"]
+
+
+@pytest.fixture
+def _interpreter() -> None:
+    """Skip a test where Triton's interpreter does not run."""
+    import numpy as np
+    import triton
+
+    triton_version, numpy_version = (tuple(map(int, one.__version__.split(".")[:2])) for one in (triton, np))
+    if triton_version < (3, 7) and numpy_version >= (2, 3):
+        pytest.skip("the interpreter of triton before 3.7 needs numpy before 2.3")
 
 
 def constant(found: float, plain: float = 1.0) -> Call:
@@ -47,17 +61,24 @@ def result(out: Path, task: str) -> dict[str, Any]:
     return json.loads((out / f"{task}.json").read_text())
 
 
-def test_the_dry_run_of_smoke_interprets_every_kernel(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "benchmarks.gpu", "smoke", "--dry-run", "--out", tmp_path]
+def dry_run(task: str, out: Path) -> dict[str, Any]:
+    """The record of a dry run in a new process, where TRITON_INTERPRET precedes the import of triton."""
+    command = [sys.executable, "-m", "benchmarks.gpu", task, "--dry-run", "--out", out]
     environment = os.environ | {"BENCHMARKS_COMMIT": "abc"}
     done = subprocess.run(
         command, cwd=Path(__file__).parents[2], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    record = result(tmp_path, "smoke")
-    assert [row["name"] for row in record["rows"]] == ["versions", *KERNELS]
-    assert all(0 < row["share_of_allowed_error"] <= 1 for row in record["rows"][1:])
+    record = result(out, task)
     assert (record["status"], record["commit"], record["dry_run"]) == ("finished", "abc", True)
+    return record
+
+
+@pytest.mark.usefixtures("_interpreter")
+def test_the_dry_run_of_smoke_interprets_every_kernel(tmp_path: Path) -> None:
+    rows = dry_run("smoke", tmp_path)["rows"]
+    assert [row["name"] for row in rows] == ["versions", *KERNELS]
+    assert all(0 < row["share_of_allowed_error"] <= 1 for row in rows[1:])
 
 
 def test_the_dry_run_of_measure_counts_the_work_of_every_kernel(
@@ -81,55 +102,96 @@ def test_the_dry_run_of_measure_counts_the_work_of_every_kernel(
     assert rows["moments"]["least_bytes"] == 2 * (2 * 3 * 60 + 2 * 15 * 16) + 4 * (weights + 2 * 16)
 
 
-def test_the_dry_run_of_tune_has_a_row_per_configuration_and_no_table(
-    command: Callable[..., None], tmp_path: Path
-) -> None:
-    command(__main__.main, "tune", "--dry-run", "--out", tmp_path)
-    rows = result(tmp_path, "tune")["rows"]
-    assert 20 <= len(rows) == sum(map(len, _tune.CONFIGS.values())) <= 30
-    assert not any("error" in row for row in rows)
+@pytest.mark.usefixtures("_interpreter")
+def test_the_dry_run_of_tune_checks_every_launch_and_writes_no_table(tmp_path: Path) -> None:
+    rows = dry_run("tune", tmp_path)["rows"]
+    assert 20 <= len(rows) == sum(map(len, _tune.LAUNCHES.values())) <= 30
+    assert all(0 < row["share_of_allowed_error"] <= 1 for row in rows)
     assert [file.name for file in tmp_path.iterdir()] == ["tune.json"]
 
 
-@pytest.mark.parametrize("kernel", _tune.CONFIGS)
-def test_the_first_configuration_is_the_one_in_use(kernel: str) -> None:
-    module, _, constant = _tune.LAUNCHERS[kernel]
-    launcher = importlib.import_module(f"resizenet.kernels.triton.{module}")
-    assert _tune.CONFIGS[kernel][0]["tile"] == getattr(launcher, constant)
+def test_the_dry_run_of_compile_reads_the_machine_code(tmp_path: Path) -> None:
+    (row,) = dry_run("compile", tmp_path)["rows"]
+    assert (row["name"], row["setting"], row["stack"], row["shared"], row["barriers"]) == (
+        *("crop_resize", "sm_80"),
+        *(0, 0, 0),
+    )
+    assert 64 < row["registers"] <= 128
+    assert row["instructions"] > 500
+    assert row["loads"]["8"] > 10  # one byte for each tap
 
 
-def test_a_configuration_changes_the_launch_and_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_launches_begin_with_the_one_of_devices_that_were_not_measured() -> None:
+    assert {kernel: launches[0] for kernel, launches in _tune.LAUNCHES.items()} == DEFAULT
+    assert all(len(set(launches)) == len(launches) for launches in _tune.LAUNCHES.values())
+
+
+@pytest.fixture
+def launched(monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple[tuple[int, ...], dict[str, Any]]]:
+    """Launches the 3x3 convolution of 64x128 pixels and returns the grid and the options."""
     from resizenet.kernels.triton import _conv
 
     launches = []
 
     class Kernel:
-        def __getitem__(self, grid: object) -> Callable[..., None]:
+        def __getitem__(self, grid: tuple[int, ...]) -> Callable[..., None]:
             return lambda *args, **options: launches.append((grid, options))
 
     monkeypatch.setattr(_conv, "_conv_kernel", Kernel())
-    features, weight, bias = torch.zeros(1, 32, 64, 16), torch.zeros(256, 64), torch.zeros(64)
-    with _tune.configured("conv", {"tile": (4, 8), "num_warps": 2, "num_stages": 5}):
+
+    def launch() -> tuple[tuple[int, ...], dict[str, Any]]:
+        features, weight, bias = torch.zeros(1, 64, 128, 16), torch.zeros(256, 64), torch.zeros(64)
         _conv.conv(features, weight, bias, None, 1.0, 16, False)
-    _conv.conv(features, weight, bias, None, 1.0, 16, False)
-    (tuned, options), (usual, defaults) = launches
-    assert (tuned, usual) == ((16,), (4,))  # 16 x 32 blocks
-    assert [options[name] for name in ("TILE_H", "TILE_W", "num_warps", "num_stages")] == [4, 8, 2, 5]
-    assert [defaults[name] for name in ("TILE_H", "TILE_W", "num_warps", "num_stages")] == [8, 16, 8, 3]
+        return launches.pop()
+
+    return launch
 
 
-def test_the_table_has_the_fastest_right_configuration_of_each_kernel(tmp_path: Path) -> None:
+def test_a_tried_launch_is_used_and_taken_back(launched: Callable[[], Any]) -> None:
+    with _tune.launched_as("conv", Launch((4, 8), num_warps=2, num_stages=5, maxnreg=99), torch.device("cpu")):
+        grid, options = launched()
+    expected = {"TILE_H": 4, "TILE_W": 8, "num_warps": 2, "num_stages": 5, "maxnreg": 99}
+    assert grid == (64,)  # of 32 x 64 blocks of 2x2 pixels
+    assert options.items() >= expected.items()
+    assert launched()[1].items() >= DEFAULT["conv"].options.items()
+
+
+def test_a_measured_device_has_its_own_launches(monkeypatch: pytest.MonkeyPatch, launched: Callable[[], Any]) -> None:
+    measured = Launch((4, 16), num_warps=4)
+    monkeypatch.setattr(_launch, "_capability", lambda device: (9, 0))
+    monkeypatch.setitem(_launch.TABLE, (9, 0), DEFAULT | {"conv": measured})
+    assert launched()[1].items() >= measured.options.items()
+    monkeypatch.setattr(_launch, "_capability", lambda device: (8, 6))
+    assert launched()[1].items() >= DEFAULT["conv"].options.items()
+
+
+def test_the_table_has_the_fastest_right_launch_of_each_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_tune, "TUNED", {(8, 0): {"head": {"tile": (2, 8)}}, (9, 0): {"moments": {"tile": (2, 8)}}})
+    monkeypatch.setattr(_tune, "MEASURED_ON", {(8, 0): "another device"})
     fast, slow = {"tile": (4, 8), "num_warps": 4, "maxnreg": None}, {"tile": (8, 8), "num_warps": 8, "maxnreg": 128}
     rows = [
         {"name": "head", "config": slow, "median_s": 2.0},
         {"name": "head", "config": fast, "median_s": 1.0},
         {"name": "head", "config": slow, "error": "wrong"},
-        {"name": "conv", "config": slow, "median_s": 3.0},
+        {"name": "conv", "config": slow | {"tile": [8, 8]}, "median_s": 3.0},
         {"name": "tail", "config": fast, "error": "wrong"},
     ]
     record = {"device": "a device", "commit": "abc", "date": "2026-01-02", "capability": [9, 0], "rows": rows}
-    _tune.write_table(tmp_path / "_tuned.py", record)
-    assert runpy.run_path(str(tmp_path / "_tuned.py"))["TUNED"] == {(9, 0): {"head": fast, "conv": slow}}
+    _tune.write_table(tmp_path / "_tuned.py", record | {"versions": {"triton": "3.6"}})
+    written = runpy.run_path(str(tmp_path / "_tuned.py"))
+    assert written["TUNED"] == {
+        (8, 0): {"head": {"tile": (2, 8)}},
+        (9, 0): {"moments": {"tile": (2, 8)}, "head": fast, "conv": slow},
+    }
+    assert written["MEASURED_ON"] == {
+        (8, 0): "another device",
+        (9, 0): "a device, triton 3.6, commit abc, 2026-01-02",
+    }
+
+
+def test_the_table_of_the_library_is_as_tune_writes_it(tmp_path: Path) -> None:
+    _tune.write_module(tmp_path / "_tuned.py", _tuned.TUNED, _tuned.MEASURED_ON)
+    assert (tmp_path / "_tuned.py").read_text() == Path(_tuned.__file__).read_text()
 
 
 @pytest.mark.parametrize(
@@ -155,8 +217,9 @@ def test_an_element_that_is_not_written_is_found(index: int, monkeypatch: pytest
         def __getitem__(self, grid: object) -> Callable[..., None]:
             return lambda *args, **options: None
 
-    for module, kernel, _ in _tune.LAUNCHERS.values():
-        monkeypatch.setattr(f"resizenet.kernels.triton.{module}.{kernel}", Kernel())
+    for kernel in ("_head._head", "_conv._conv", "_head_training._moments", "_head_training._backward"):
+        monkeypatch.setattr(f"resizenet.kernels.triton.{kernel}_kernel", Kernel())
+    monkeypatch.setattr("resizenet.kernels.triton._crop_resize._crop_resize_kernel", Kernel())
     place = Place(torch.device("cpu"), launches=True, small=True)
     call = list(_calls.calls(Setting(1, (2, 3), torch.bfloat16), place))[index]
     assert "not finite" in _smoke.compare(call, torch.bfloat16)["error"]

@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,78 +49,22 @@ def _bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(InterpreterBuilder, "cast_impl", cast_impl)
 
 
-class CompileOnlyDriver:
-    """A driver of Triton for a GPU that is not here: it compiles and cannot launch."""
-
-    def __init__(self, capability: int) -> None:
-        self.capability = capability
-
-    def get_current_target(self) -> Any:
-        from triton.backends.compiler import GPUTarget
-
-        return GPUTarget("cuda", self.capability, 32)
-
-    def get_current_device(self) -> int:
-        return self.capability  # Triton caches compiled kernels by device
-
-    def get_current_stream(self, device: int) -> int:
-        return 0
-
-
-@dataclass(frozen=True)
-class Compiled:
-    """A kernel's registers and bytes of stack (spills) per thread, bytes of shared memory per program, and code."""
-
-    registers: int
-    stack: int
-    shared: int
-    code: str
-
-    @classmethod
-    def of(cls, kernel: Any, binary: Path) -> Compiled:
-        import triton
-
-        tools = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
-        binary.write_bytes(kernel.asm["cubin"])
-        usage, code = (
-            subprocess.run([tools / tool, flag, binary], capture_output=True, text=True, check=True).stdout
-            for tool, flag in (("cuobjdump", "-res-usage"), ("nvdisasm", "-c"))
-        )
-        registers, stack = (int(re.search(rf"{name}:(\d+)", usage)[1]) for name in ("REG", "STACK"))
-        return cls(registers, stack, kernel.metadata.shared, code)
-
-
 @pytest.fixture
-def compiled(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Callable[[Callable[[], object], int], dict[str, list[Compiled]]]:
-    """Compiles, without a cache, every kernel that a function launches; returns them by name."""
+def compiled() -> Callable[[Callable[[], object], int], dict[str, list[Any]]]:
+    """Compiles every kernel that a function launches, for a compute capability; returns them by name."""
     pytest.importorskip("triton", reason="the kernels are optional, and so is triton")
-    from triton.runtime.driver import driver
-    from triton.runtime.jit import JITFunction
+    from benchmarks.gpu._machine_code import MachineCode, compile_only
 
-    launch = JITFunction.run
-    found: dict[str, Any] = {}
-
-    def compile_only(self: Any, *args: Any, grid: Any, warmup: bool, **options: Any) -> None:
-        kernel = launch(self, *args, grid=grid, warmup=True, **options)
-        found[kernel.hash] = kernel
-
-    def collect(compute: Callable[[], object], capability: int) -> dict[str, list[Compiled]]:
-        found.clear()
-        monkeypatch.setattr(driver, "_active", CompileOnlyDriver(capability))
-        compute()
-        results: dict[str, list[Compiled]] = {}
-        for kernel in found.values():
-            results.setdefault(kernel.metadata.name, []).append(Compiled.of(kernel, tmp_path / "kernel.cubin"))
-        for name, variants in results.items():
-            for one in variants:
-                usage = f"{one.registers} registers, {one.stack} bytes spilled, {one.shared} of shared memory"
-                print(f"sm_{capability} {name}: {usage}")  # noqa: T201
+    def collect(compute: Callable[[], object], capability: int) -> dict[str, list[MachineCode]]:
+        with compile_only(capability) as kernels:
+            compute()
+        results: dict[str, list[MachineCode]] = {}
+        for one in kernels:
+            results.setdefault(one.kernel, []).append(one)
+            usage = f"{one.registers} registers, {one.stack} bytes spilled, {one.shared} of shared memory"
+            print(f"sm_{capability} {one.kernel}: {usage}")  # noqa: T201
         return results
 
-    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(JITFunction, "run", compile_only)
     return collect
 
 

@@ -12,12 +12,10 @@ import triton
 import triton.language as tl
 from torch import Tensor, library
 
+from ._launch import launch_of
 from ._tiles import inside, leaky, number_of_tiles, tile_of
 
-TILE = (8, 16)  # blocks of 2x2 pixels; 128 rows of a matrix product
-WARPS = 8
 CHUNK = 64
-STAGES = 3
 
 
 @triton.jit(do_not_specialize=["height", "width"])
@@ -71,12 +69,13 @@ def conv(
     """
     out: Tensor = _conv_result(features, weight, bias, residual, slope, out_channels, planar)
     batch, height, width, in_channels = features.shape
+    window = round((weight.shape[0] / in_channels) ** 0.5)
+    launch = launch_of("conv" if window == 4 else "tail", features.device)
     with torch.cuda.device_of(features):
-        _conv_kernel[(number_of_tiles(batch, -(-height // 2), -(-width // 2), TILE),)](
+        _conv_kernel[(number_of_tiles(batch, -(-height // 2), -(-width // 2), launch.tile),)](
             features, weight, bias, features if residual is None else residual, out, height, width, slope,
-            IN=in_channels, WINDOW=round((weight.shape[0] / in_channels) ** 0.5), OUT=out_channels,
-            OUT_PAD=weight.shape[1] // 4, CHUNK=CHUNK, RESIDUAL=residual is not None, PLANAR=planar,
-            TILE_H=TILE[0], TILE_W=TILE[1], num_warps=WARPS, enable_fp_fusion=True, num_stages=STAGES,
+            IN=in_channels, WINDOW=window, OUT=out_channels, OUT_PAD=weight.shape[1] // 4, CHUNK=CHUNK,
+            RESIDUAL=residual is not None, PLANAR=planar, **launch.options,
         )  # fmt: skip
     return out
 

@@ -17,9 +17,7 @@ import triton.language as tl
 from torch import Tensor
 
 from .._support import max_crop_taps
-
-ROWS = 32  # rows of the result in a strip; rows of the image between two strips are read twice
-_MAX_VALUES = 1024  # values of all rows in registers: 32 registers per thread, and as many for the row being loaded
+from ._launch import launch_of
 
 
 @triton.jit
@@ -99,16 +97,16 @@ def _crop_resize_kernel(
     images, boxes, flip, scale, shift, out, height, width, out_height, out_width, planes,
     stride_b, stride_c, stride_h, stride_w,
     DEPTH: tl.constexpr, FLIP: tl.constexpr, ANTIALIAS: tl.constexpr, TAPS_H: tl.constexpr, TAPS_W: tl.constexpr,
-    ROWS: tl.constexpr, COLUMNS: tl.constexpr,
+    TILE_H: tl.constexpr, TILE_W: tl.constexpr,
 ):  # fmt: skip
-    blocks, strips = tl.cdiv(out_width * DEPTH, COLUMNS), tl.cdiv(out_height, ROWS)
+    blocks, strips = tl.cdiv(out_width * DEPTH, TILE_W), tl.cdiv(out_height, TILE_H)
     program = tl.program_id(0)
     block, strip, image = program % blocks, program // blocks % strips, program // blocks // strips
     plane, b = image % planes, (image // planes).to(tl.int64)
     top, left = tl.load(boxes + 4 * b).to(tl.int32), tl.load(boxes + 4 * b + 1).to(tl.int32)
     box_height, box_width = tl.load(boxes + 4 * b + 2).to(tl.int32), tl.load(boxes + 4 * b + 3).to(tl.int32)
 
-    number = block * COLUMNS + tl.arange(0, COLUMNS)
+    number = block * TILE_W + tl.arange(0, TILE_W)
     x, channel = tl.minimum(number // DEPTH, out_width - 1), plane * DEPTH + number % DEPTH
     if FLIP:
         x = tl.where(tl.load(flip + b) != 0, out_width - 1 - x, x)
@@ -120,11 +118,11 @@ def _crop_resize_kernel(
     results = out + image.to(tl.int64) * out_height * out_width * DEPTH + number
 
     FINITE: tl.constexpr = images.dtype.element_ty == tl.uint8
-    low = strip * ROWS
+    low = strip * TILE_H
     row, _ = _first_pixel(low, top, box_height, height, out_height, TAPS_H, ANTIALIAS)  # the next row to be resized
     next_pixels = _load(pixels + row * stride_h, stride_w, TAPS_W)
-    window = (tl.zeros([COLUMNS], tl.float32),) * TAPS_H
-    for y in range(low, tl.minimum(low + ROWS, out_height)):
+    window = (tl.zeros([TILE_W], tl.float32),) * TAPS_H
+    for y in range(low, tl.minimum(low + TILE_H, out_height)):
         first_y, center_y = _first_pixel(y, top, box_height, height, out_height, TAPS_H, ANTIALIAS)
         if not ANTIALIAS:  # noqa: SIM102, a constant of the compiler and a value of the device
             if first_y > row:  # skip rows that no output reads
@@ -165,15 +163,15 @@ def launch(
     taps_h, taps_w = (
         max_crop_taps(before, after, antialias=antialias) for before, after in zip((height, width), size, strict=True)
     )
-    columns = min(
-        triton.next_power_of_2(size[1] * depth), _MAX_VALUES // triton.next_power_of_2(max(taps_h, taps_w, 4))
-    )
-    grid = (triton.cdiv(size[1] * depth, columns) * triton.cdiv(size[0], ROWS) * planes * batch,)
+    tuned = launch_of("crop_resize", images.device)
+    rows, values = tuned.tile
+    columns = min(triton.next_power_of_2(size[1] * depth), values // triton.next_power_of_2(max(taps_h, taps_w, 4)))
+    grid = (triton.cdiv(size[1] * depth, columns) * triton.cdiv(size[0], rows) * planes * batch,)
     flips = boxes if flip is None else flip.contiguous().view(torch.uint8)
     with torch.cuda.device_of(images):
         _crop_resize_kernel[grid](
             images, boxes.contiguous(), flips, scale, shift, out, height, width, *size, planes, *images.stride(),
             DEPTH=depth, FLIP=flip is not None, ANTIALIAS=antialias, TAPS_H=taps_h, TAPS_W=taps_w,
-            ROWS=ROWS, COLUMNS=columns, num_warps=1, enable_fp_fusion=True,
+            **(tuned.options | {"TILE_W": columns}),
         )  # fmt: skip
     return out

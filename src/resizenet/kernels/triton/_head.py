@@ -13,18 +13,15 @@ import triton
 import triton.language as tl
 from torch import Tensor, library
 
+from ._launch import launch_of
 from ._tiles import inside, leaky, number_of_tiles, planes_and_depth, taps_of, tile_of, window_of
-
-TILE = (8, 16)  # low-resolution pixels; 128 rows of a matrix product
-WARPS = 8
-REGISTERS = 128  # of a thread, so that two programs run on an SM; 32 channels need more
 
 
 @triton.jit(do_not_specialize=["height", "width"])
 def _head_kernel(
     image, weight, bias, mix, mix_bias, scale, shift, skip_weight, features, skip, height, width, slope,
     PLANES: tl.constexpr, DEPTH: tl.constexpr, N: tl.constexpr, OUT: tl.constexpr, ANTIALIAS: tl.constexpr,
-    TILE_H: tl.constexpr, TILE_W: tl.constexpr,
+    TILE_H: tl.constexpr, TILE_W: tl.constexpr, UNROLL: tl.constexpr,
 ):  # fmt: skip
     batch, row, column = tile_of(tl.program_id(0), height, width, TILE_H, TILE_W)
     image += batch * (4 * PLANES * DEPTH * height * width)
@@ -33,7 +30,8 @@ def _head_kernel(
     dtype = weight.dtype.element_ty
     first = tl.zeros((TILE_H * TILE_W, 4 * N), tl.float32) + tl.load(bias + j)[None, :]
     plain = tl.zeros((TILE_H * TILE_W, 16), tl.float32)
-    for start in tl.static_range(0, 80 * PLANES * DEPTH, 64):
+    CHUNKS: tl.constexpr = (80 * PLANES * DEPTH + 63) // 64
+    for start in tl.range(0, 64 * CHUNKS, 64, loop_unroll_factor=CHUNKS if UNROLL else 1):
         window = window_of(image, row, column, height, width, start, 64, PLANES, DEPTH).to(dtype)
         tap = taps_of(start, 64, PLANES, DEPTH)[:, None]
         first = tl.dot(window, tl.load(weight + tap * (4 * N) + j[None, :]), first, input_precision="ieee")
@@ -66,12 +64,13 @@ def head(
     )
     image, planes, depth = planes_and_depth(image)
     batch, height, width, channels = features.shape
+    launch = launch_of("head", image.device)
+    options = launch.options if channels == 16 else launch.options | {"maxnreg": None}  # 32 channels need more
     with torch.cuda.device_of(image):
-        _head_kernel[(number_of_tiles(batch, height, width, TILE),)](
+        _head_kernel[(number_of_tiles(batch, height, width, launch.tile),)](
             image, weight, bias, mix, mix_bias, scale, shift, skip_weight, features, skip, height, width, slope,
             PLANES=planes, DEPTH=depth, N=channels, OUT=out_channels, ANTIALIAS=antialias,
-            TILE_H=TILE[0], TILE_W=TILE[1],
-            num_warps=WARPS, maxnreg=REGISTERS if channels == 16 else None, enable_fp_fusion=True,
+            UNROLL=launch.num_stages == 1, **options,
         )  # fmt: skip
     return features, skip
 

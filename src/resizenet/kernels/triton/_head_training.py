@@ -15,18 +15,15 @@ import triton.language as tl
 from torch import Tensor, library
 
 from .._moments import merge_moments
+from ._launch import launch_of
 from ._tiles import inside, leaky, leaky_slope, number_of_tiles, planes_and_depth, taps_of, tile_of, window_of
-
-TILE = (8, 16)  # low-resolution pixels; 128 rows of a matrix product
-BACKWARD_TILE = (4, 8)  # the gradients of the weights take most of the registers
-WARPS = 8
-REGISTERS = 128  # of a thread of the forward kernel, so that two programs run on an SM
 
 
 @triton.jit(do_not_specialize=["height", "width"])
 def _moments_kernel(
     image, weight, bias, mix, mix_bias, resized, partial, height, width, slope,
-    PLANES: tl.constexpr, DEPTH: tl.constexpr, N: tl.constexpr, TILE_H: tl.constexpr, TILE_W: tl.constexpr,
+    PLANES: tl.constexpr, DEPTH: tl.constexpr, N: tl.constexpr,
+    TILE_H: tl.constexpr, TILE_W: tl.constexpr, UNROLL: tl.constexpr,
 ):  # fmt: skip
     program = tl.program_id(0)
     batch, row, column = tile_of(program, height, width, TILE_H, TILE_W)
@@ -35,7 +32,8 @@ def _moments_kernel(
     n = tl.arange(0, N)
     dtype = weight.dtype.element_ty
     first = tl.zeros((TILE_H * TILE_W, 4 * N), tl.float32) + tl.load(bias + j)[None, :]
-    for start in tl.static_range(0, 80 * PLANES * DEPTH, 64):
+    CHUNKS: tl.constexpr = (80 * PLANES * DEPTH + 63) // 64
+    for start in tl.range(0, 64 * CHUNKS, 64, loop_unroll_factor=CHUNKS if UNROLL else 1):
         window = window_of(image, row, column, height, width, start, 64, PLANES, DEPTH).to(dtype)
         matrix = tl.load(weight + taps_of(start, 64, PLANES, DEPTH)[:, None] * (4 * N) + j[None, :])
         first = tl.dot(window, matrix, first, input_precision="ieee")
@@ -117,13 +115,13 @@ def head_moments(
     weight, mix = weight.to(dtype), mix.to(dtype)
     image, planes, depth = planes_and_depth(image)
     batch, height, width, channels = resized.shape
-    programs = number_of_tiles(batch, height, width, TILE)
+    launch = launch_of("moments", image.device)
+    programs = number_of_tiles(batch, height, width, launch.tile)
     partial = weight.new_empty(programs, 3, channels, dtype=torch.float32)
     with torch.cuda.device_of(image):
         _moments_kernel[(programs,)](
             image, weight, bias, mix, mix_bias, resized, partial, height, width, slope,
-            PLANES=planes, DEPTH=depth, N=channels, TILE_H=TILE[0], TILE_W=TILE[1],
-            num_warps=WARPS, maxnreg=REGISTERS, enable_fp_fusion=True,
+            PLANES=planes, DEPTH=depth, N=channels, UNROLL=launch.num_stages == 1, **launch.options,
         )  # fmt: skip
     return resized, *merge_moments(*partial.unbind(1))
 
@@ -147,16 +145,17 @@ def head_moments_backward(
     weight, mix = weight.to(gradient.dtype), mix.to(gradient.dtype)
     image, planes, depth = planes_and_depth(image)
     batch, height, width, channels = gradient.shape
-    tiles = number_of_tiles(batch, height, width, BACKWARD_TILE)
+    launch = launch_of("backward", image.device)
+    tiles = number_of_tiles(batch, height, width, launch.tile)
     processors = torch.cuda.get_device_properties(image.device).multi_processor_count if image.is_cuda else 2
-    programs = min(tiles, processors)
+    programs = min(tiles, launch.programs * processors)
     shapes = (weight.shape, mix.shape, (2, 4 * channels))
     weight_sums, mix_sums, bias_sums = (weight.new_empty(programs, *shape, dtype=torch.float32) for shape in shapes)
     with torch.cuda.device_of(image):
         _backward_kernel[(programs,)](
             image, weight, bias, mix, mix_bias, gradient, z_slope, z_offset, weight_sums, mix_sums, bias_sums,
             height, width, tiles, slope, PLANES=planes, DEPTH=depth, N=channels, K=weight.shape[0],
-            TILE_H=BACKWARD_TILE[0], TILE_W=BACKWARD_TILE[1], num_warps=WARPS, num_stages=2, enable_fp_fusion=True,
+            **launch.options,
         )  # fmt: skip
     return weight_sums.sum(0), bias_sums[:, 0].sum(0), mix_sums.sum(0), bias_sums[:, 1].sum(0)
 

@@ -37,36 +37,31 @@ def leaky_slope(x, slope):
 
 
 @triton.jit
-def window_of(
-    image, row, column, height, width,
-    START: tl.constexpr, COUNT: tl.constexpr, PLANES: tl.constexpr, DEPTH: tl.constexpr,
-):  # fmt: skip
-    """Elements START to START + COUNT of the windows around 2x2 blocks of a (2 height, 2 width) image, zeros outside.
+def window_of(image, row, column, height, width, start, COUNT: tl.constexpr, PLANES: tl.constexpr, DEPTH: tl.constexpr):
+    """Elements start to start + COUNT of the windows around 2x2 blocks of a (2 height, 2 width) image, zeros outside.
 
     A window is 8x10, one column more on either side than the block's 7x7 filters reach, so that it starts at an
     even pixel and two pixels are loaded at once. Its elements are in the order of memory. Returns (blocks, COUNT).
     """
-    k = START + tl.arange(0, COUNT)
+    k = start + tl.arange(0, COUNT)
     plane = k // (80 * DEPTH)
     y = k // (10 * DEPTH) % 8
     x = k % (10 * DEPTH)
     length = 2 * width * DEPTH
     top = 2 * row - 3
     left = (2 * column - 4) * DEPTH
+    corner = image + (top * length + left)  # outside of a loop over chunks, the compiler computes it once
+    offset = (plane * 2 * height + y) * length + x
+    if 80 * PLANES * DEPTH % COUNT:
+        y = tl.where(plane < PLANES, y, 2 * height + 3)  # below the image
     valid = inside(top[:, None] + y[None, :], left[:, None] + x[None, :], 2 * height, length)
-    if START + COUNT > 80 * PLANES * DEPTH:
-        valid &= (k < 80 * PLANES * DEPTH)[None, :]
-    return tl.load(
-        image + ((top * length + left)[:, None] + ((plane * 2 * height + y) * length + x)[None, :]),
-        mask=valid,
-        other=0.0,
-    )
+    return tl.load(corner[:, None] + offset[None, :], mask=valid, other=0.0)
 
 
 @triton.jit
-def taps_of(START: tl.constexpr, COUNT: tl.constexpr, PLANES: tl.constexpr, DEPTH: tl.constexpr):
+def taps_of(start, COUNT: tl.constexpr, PLANES: tl.constexpr, DEPTH: tl.constexpr):
     """The rows of ``pack_head``, which are ordered by channel, row and column, for the same elements. (COUNT,)."""
-    k = START + tl.arange(0, COUNT)
+    k = start + tl.arange(0, COUNT)
     x = k % (10 * DEPTH)
     tap = ((k // (80 * DEPTH) + x % DEPTH) * 8 + k // (10 * DEPTH) % 8) * 10 + x // DEPTH
     return tl.where(k < 80 * PLANES * DEPTH, tap, k)
