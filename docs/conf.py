@@ -7,9 +7,11 @@ import resizenet
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the benchmarks are not installed
 sys.path.insert(0, str(Path(__file__).parent))  # for captions.py
+from benchmarks.gpu import _docs as gpu
+
 from benchmarks import accuracy, throughput, trust
 
-for evidence in (accuracy, throughput, trust):
+for evidence in (accuracy, throughput, trust, gpu):
     evidence.write_docs(Path(__file__).parent / "generated" / "measured")
 
 project = "resizenet"

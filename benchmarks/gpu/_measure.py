@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -37,6 +38,10 @@ def rows(place: Place) -> Iterator[dict[str, Any]]:
                 yield {"name": call.name, "setting": str(setting)} | attempt(
                     lambda: timed(call, setting.dtype, place, rates)  # noqa: B023
                 )
+                if call.kernel == "inference":
+                    yield {"name": "inference, CUDA graph", "setting": str(setting)} | attempt(
+                        lambda: timed(in_graph(call, place), setting.dtype, place, rates)  # noqa: B023
+                    )
 
 
 def timed(call: Call, dtype: torch.dtype, place: Place, rates: dict[str, float | None]) -> dict[str, Any]:
@@ -53,6 +58,18 @@ def timed(call: Call, dtype: torch.dtype, place: Place, rates: dict[str, float |
     bound = "matrix" if computing > copying else "copy"
     result = f"{1e3 * row['median_s']:.3f} ms, floor {1e3 * floor:.3f} ms ({bound}), {floor / row['median_s']:.0%}"
     return row | {"floor_s": floor, "bound": bound, "result": result}
+
+
+@torch.no_grad()
+def in_graph(call: Call, place: Place) -> Call:
+    """Return the call as the replay of a CUDA graph, without the host's work for its launches."""
+    if not place.launches:
+        return call
+    call.run()  # compiles, which a capture does not allow
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        call.run()
+    return dataclasses.replace(call, run=graph.replay)
 
 
 def quantiles(run: Callable[[], object]) -> dict[str, float]:

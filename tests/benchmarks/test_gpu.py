@@ -17,7 +17,7 @@ import torch
 
 pytest.importorskip("triton", reason="the kernels are optional, and so is triton")
 
-from benchmarks.gpu import __main__, _calls, _measure, _run, _smoke, _tune
+from benchmarks.gpu import __main__, _calls, _docs, _measure, _run, _smoke, _tune
 from benchmarks.gpu._calls import Call, Place, Setting
 
 from resizenet.kernels.triton import _launch, _tuned
@@ -89,7 +89,8 @@ def test_the_dry_run_of_measure_counts_the_work_of_every_kernel(
     command(__main__.main, "measure", "--dry-run", "--out", tmp_path)
     record = result(tmp_path, "measure")
     rows = {row["name"]: row for row in record["rows"]}
-    assert [name for name in rows if not name.startswith("rate")] == KERNELS
+    named = [name for name in rows if not name.startswith("rate")]
+    assert named == [*KERNELS[:7], "inference, CUDA graph", *KERNELS[7:]]
     assert record["status"] == "finished"
     assert all(row["median_s"] is None for name, row in rows.items() if not name.startswith("rate"))
     # By hand: two FLOPs per multiply-accumulate; 2 images, 6x10 pixels in, 3x5 out, 16 channels.
@@ -291,3 +292,32 @@ def test_the_other_packages_of_the_benchmarks_are_not_needed() -> None:
     blocked = ("rich", "accelerate", "timm", "kornia", "matplotlib", "scipy")
     code = f"import sys; sys.modules.update(dict.fromkeys({blocked!r})); import benchmarks.gpu._run"
     subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=True)
+
+
+def compile_record(*rows: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """A record of ``compile`` with a version of Triton."""
+    versions = {"torch": "2.11", "triton": "3.6"}
+    environment = {"schema": 3, "command": "compile", "device": "a CPU", "versions": versions, "commit": "abc"}
+    return environment | {"date": "2026-01-02", "rows": list(rows)} | changes
+
+
+def test_the_docs_compare_what_was_compiled_before_and_after(tmp_path: Path) -> None:
+    head = {"name": "head", "setting": "sm_80", "registers": 128, "stack": 128, "shared": 16384}
+    head |= {"barriers": 20, "instructions": 1690}
+    now = head | {"stack": 0, "shared": 53248, "barriers": 7}
+    results, docs = tmp_path / "results", tmp_path / "docs"
+    for folder, record in ((results / "before", compile_record(head, commit="old")), (results, compile_record(now))):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "compile-triton-3.6.json").write_text(json.dumps(record))
+    _docs.write_docs(docs, results)
+    text = (docs / "gpu-compile-triton-3.6.md").read_text()
+    assert "| head | sm_80 | 128 | 128 → 0 | 16,384 → 53,248 | 20 → 7 | 1,690 |" in text
+    assert "Before: `compile`; torch 2.11, triton 3.6; 2026-01-02; commit old." in text
+    assert "Not run yet: `python -m benchmarks.gpu measure" in (docs / "gpu-measure.md").read_text()
+
+
+def test_the_docs_show_what_was_measured(tmp_path: Path) -> None:
+    row = {"name": "head", "setting": "8 x 448x448 -> 224x224", "result": "0.500 ms"}
+    (tmp_path / "measure.json").write_text(json.dumps(compile_record(row, command="measure")))
+    _docs.write_docs(tmp_path / "docs", tmp_path)
+    assert "| head | 8 x 448x448 -> 224x224 | 0.500 ms |" in (tmp_path / "docs" / "gpu-measure.md").read_text()

@@ -2,17 +2,17 @@
 
 Counted, not measured, for one image, 448 -> 224 in half precision with 16 channels and one block:
 
-=================  =====  =======  ==========================================================
-kernel             MB     GFLOP    registers and shared memory of a program of 8 warps, sm_90
-=================  =====  =======  ==========================================================
-head, fixed skip   3.1    2.5      115, 24 kB: two programs on an SM
-3x3 convolutions   12.8   1.2      64, 72 kB: three programs on an SM
-tail               2.2    0.4      58, 54 kB: four programs on an SM
-=================  =====  =======  ==========================================================
+=================  =====  =======
+kernel             MB     GFLOP
+=================  =====  =======
+head, fixed skip   3.1    2.5
+3x3 convolutions   12.8   1.2
+tail               2.2    0.4
+=================  =====  =======
 
 MB is the traffic to device memory if each input is read once and each result is written once. GFLOP is the work of
-the matrix units, including the zeros of the windows and of the block-diagonal matrix. No kernel spills on sm_90 and
-sm_100.
+the matrix units, including the zeros of the windows and of the block-diagonal matrix. docs/measured/speed.md has the
+registers, spills and shared memory of the compiled kernels.
 """
 
 from __future__ import annotations
