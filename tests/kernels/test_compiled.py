@@ -16,10 +16,8 @@ SHARED = {80: 163 * 1024, 90: 227 * 1024, 100: 227 * 1024}  # bytes that a progr
 REGISTERS = 65536 // 256  # per thread, if an SM runs one program of 8 warps
 triton = pytest.importorskip("triton", reason="the kernels are optional, and so is triton")
 OLD_TRITON = tuple(map(int, triton.__version__.split(".")[:2])) < (3, 7)
-# Bytes, for two programs on an SM of sm_80; with triton 3.9 in some variants only.
-SPILLED_HEAD = {80: 128 if OLD_TRITON else 16, 90: 0, 100: 0}
-SPILLED_MOMENTS = {80: 16 if OLD_TRITON else 0, 90: 0, 100: 0}
-SPILLED_BACKWARD = {80: 512, 90: 0, 100: 0}  # the weight gradients do not quite fit the registers of sm_80
+# Bytes, measured with triton 3.6 and 3.9: the weight gradients do not quite fit the registers of sm_80.
+SPILLED_BACKWARD = {80: 560 if OLD_TRITON else 496, 90: 0, 100: 0}
 
 capabilities = pytest.mark.parametrize("capability", MATRIX_INSTRUCTION)
 HalfResizer = Callable[[Resizer], kernels.TritonHalfResizer]
@@ -46,7 +44,7 @@ def test_the_inference_kernels_fit_the_chip(compiled: Any, half_resizer: HalfRes
     found = compiled(lambda: infer(half_resizer, x, 16), capability)
     assert {name: len(variants) for name, variants in found.items()} == {"_head_kernel": 1, "_conv_kernel": 3}
     for kernel in (kernel for variants in found.values() for kernel in variants):
-        assert kernel.stack <= (SPILLED_HEAD[capability] if OLD_TRITON else 0)
+        assert kernel.stack == 0
         assert kernel.registers <= REGISTERS // 2  # two programs at a time
         assert kernel.shared <= SHARED[capability] // 2
         assert MATRIX_INSTRUCTION[capability] in kernel.code
@@ -56,7 +54,7 @@ def test_the_inference_kernels_fit_the_chip(compiled: Any, half_resizer: HalfRes
 def test_the_training_kernels_fit_the_chip(compiled: Any, capability: int) -> None:
     found = compiled(lambda: train(images(3, torch.bfloat16, torch.contiguous_format)), capability)
     (forward,), (backward,) = found["_moments_kernel"], found["_backward_kernel"]
-    assert forward.stack <= SPILLED_MOMENTS[capability]
+    assert forward.stack == 0
     assert forward.registers <= REGISTERS // 2
     assert forward.shared <= SHARED[capability] // 2
     assert MATRIX_INSTRUCTION[capability] in forward.code
