@@ -159,7 +159,7 @@ def test_onnx_runtime_agrees_with_the_wrapped_model(tmp_path: Path) -> None:
     recipe = load("onnx_export")
     model = recipe.rn.Resizer(16, zero_init=False).wrap(recipe.rn.create_model("resnet20", num_classes=7)).eval()
     recipe.export(model, tmp_path / "model.onnx")
-    for shape in [(1, 3, 32, 32), (5, 3, 17, 29)]:
+    for shape in [(1, 3, 32, 32), (5, 3, 17, 29), (2, 3, 10, 91)]:
         assert recipe.difference(model, tmp_path / "model.onnx", shape) < 1e-4
     with torch.no_grad():
         model.fc.bias[3] += 1

@@ -13,18 +13,28 @@ from torch._dynamo.testing import CompileCounter
 from torch.export import Dim
 from torch.nn import functional as F
 
-from resizenet import FixedResizer, LaplacianResizer, LinearResizer, Resizer
+from resizenet import DtypeError, FixedResizer, LaplacianResizer, LinearResizer, Resizer
 from resizenet.functional import resize, resize_matrix
 from resizenet.models import BasicBlock, ResNet
 from resizenet.transforms import BatchResize
 
 SIZE = (31, 37)
-# factors between 1 and 2, where the learned resizer does not antialias its features
-DYNAMIC = {"x": {0: Dim("batch", max=64), 2: Dim("height", min=33, max=61), 3: Dim("width", min=39, max=73)}}
-OTHER_SIZES = [(1, 3, 33, 73), (5, 3, 47, 41), (3, 3, 61, 59)]
+
+
+def trained(resizer: LinearResizer) -> LinearResizer:
+    """The resizer with weights that are not zero."""
+    nn.init.normal_(resizer.conv.weight, 0, 0.1)
+    return resizer
+
+
+# enlarging and shrinking, across the factor of 2, beyond which the learned resizer antialiases its features
+DYNAMIC = {"x": {0: Dim("batch", max=64), 2: Dim("height", min=8, max=512), 3: Dim("width", min=8, max=512)}}
+TWICE = (2, 3, 62, 74)  # where the fused LinearResizer is one convolution in eager mode
+OTHER_SIZES = [(1, 3, 20, 300), TWICE, (3, 3, 63, 75), (5, 3, 91, 64), (1, 3, 300, 20), (2, 3, 31, 37)]
 RESIZERS = {
     "fixed": lambda: FixedResizer(SIZE),
     "linear": lambda: LinearResizer(SIZE),
+    "fused linear": lambda: trained(LinearResizer(SIZE)).fuse(),
     "laplacian": lambda: LaplacianResizer(SIZE),
     "learned": lambda: Resizer(SIZE, zero_init=False),
     "group norm": lambda: Resizer(SIZE, norm="group", zero_init=False),
@@ -53,6 +63,59 @@ def test_an_exported_module_takes_any_batch_height_and_width(name: str) -> None:
     for shape in OTHER_SIZES:
         x = torch.rand(shape)
         torch.testing.assert_close(exported(x), original(x), rtol=0, atol=1e-5)  # float32 in another order
+
+
+@pytest.mark.parametrize(
+    ("name", "strict"), [("learned", True), ("learned", False), ("fused", False), ("fused linear", False)]
+)
+def test_a_graph_for_one_side_of_the_factor_of_two_has_one_resize(name: str, strict: bool) -> None:
+    original = module(name)
+    below = {"x": {2: Dim("height", min=33, max=62), 3: Dim("width", min=39, max=74)}}
+    whole = {"x": {2: Dim("height", min=8, max=512), 3: Dim("width", min=8, max=512)}}
+    selections = []
+    for dynamic in (below, whole):
+        exported = torch.export.export(original, (example(),), dynamic_shapes=dynamic, strict=strict)
+        selections.append(sum(node.target is torch.ops.aten.where.self for node in exported.graph.nodes))
+        for size in [(40, 50), TWICE[2:]]:
+            x = torch.rand(2, 3, *size)
+            torch.testing.assert_close(exported.module()(x), original(x), rtol=0, atol=1e-5)
+    assert selections == ([0, 0] if name == "fused linear" else [0, 1])
+
+
+@pytest.mark.parametrize("name", ["fixed", "linear", "laplacian", "learned", "fused"])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float16, torch.bfloat16, torch.float64], ids=str)
+def test_another_dtype_than_the_exported_one_raises(name: str, dtype: torch.dtype) -> None:
+    exported = torch.export.export(module(name), (example(),)).module()
+    with pytest.raises((RuntimeError, NotImplementedError), match=r"dtype mismatch|not implemented for|Input type"):
+        exported((255 * example()).to(dtype))
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        ("fixed", torch.uint8),
+        ("fixed", torch.bfloat16),
+        ("laplacian", torch.uint8),
+        ("linear", torch.uint8),
+        ("learned", torch.uint8),
+        ("learned", torch.float16),
+    ],
+    ids=str,
+)
+def test_a_graph_exported_for_a_dtype_computes_what_eager_mode_does_or_raises(name: str, dtype: torch.dtype) -> None:
+    original, x = module(name), (255 * example()).to(dtype)
+    original = original if dtype == torch.uint8 else original.to(dtype)
+    if dtype == torch.uint8 and name != "fixed":
+        with pytest.raises(DtypeError, match=r"expected a floating point image, got torch\.uint8"):
+            torch.export.export(original, (x,), dynamic_shapes=DYNAMIC, strict=False)
+        return
+    exported = torch.export.export(original, (x,), dynamic_shapes=DYNAMIC).module()
+    for shape in OTHER_SIZES:
+        x = (255 * torch.rand(shape)).to(dtype)
+        found, expected = exported(x), original(x)
+        assert found.dtype == expected.dtype == dtype
+        # the same kernels, but for sums in another order in half precision
+        torch.testing.assert_close(found, expected, rtol=0.02 if dtype != torch.uint8 else 0, atol=0)
 
 
 class Enlarge(nn.Module):

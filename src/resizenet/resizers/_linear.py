@@ -16,6 +16,7 @@ from ..functional._interpolation import Interpolation
 from ..functional._memory_format import memory_format_of
 from ..kernels import has_hooks, is_plain_mixing
 from ._base import LearnedResizer
+from ._network import is_size
 
 
 class LinearResizer(LearnedResizer):
@@ -126,7 +127,7 @@ class LinearResizer(LearnedResizer):
 
     def _forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         finer = (self.oversample * size[0], self.oversample * size[1])
-        if self.taps is not None and self.joint_weight is not None and (x.shape[2], x.shape[3]) == finer:
+        if self.taps is not None and self.joint_weight is not None and is_size(x, finer):
             return self._forward_jointly(x, size, self.taps, self.joint_weight)
         residual: Tensor = self.conv(resize(x, finer, interpolation=self.interpolation, antialias=self.antialias))
         return residual + self._plain(x, size)  # in the memory format of the first

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from einops import rearrange
 from torch import Tensor, nn
+from torch.fx.experimental.symbolic_shapes import statically_known_true
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .._errors import ShapeError
@@ -15,9 +16,39 @@ from ..functional._interpolation import Interpolation
 def resize_features(
     features: Tensor, size: tuple[int, int], *, interpolation: Interpolation, antialias: bool
 ) -> Tensor:
-    """Resize without antialias up to a factor of 2, where bilinear reads every pixel, so high frequencies stay."""
-    beyond_two = features.shape[-2] > 2 * size[0] or features.shape[-1] > 2 * size[1]
-    return resize(features, size, interpolation=interpolation, antialias=antialias and beyond_two)
+    """Resize without antialias up to a factor of 2, where bilinear reads every pixel, so high frequencies stay.
+
+    An exported graph with a dynamic size that may lie on both sides computes both and selects one.
+    """
+    if not antialias:
+        return resize(features, size, interpolation=interpolation, antialias=False)
+    beyond_two = _exceeds(features.shape[-2], 2 * size[0]), _exceeds(features.shape[-1], 2 * size[1])
+    if True in beyond_two or beyond_two == (False, False):
+        return resize(features, size, interpolation=interpolation, antialias=True in beyond_two)
+    lengths = [torch.scalar_tensor(n, dtype=torch.int64, device=features.device) for n in features.shape[-2:]]
+    far = (lengths[0] > 2 * size[0]) | (lengths[1] > 2 * size[1])
+    both = [resize(features, size, interpolation=interpolation, antialias=choice) for choice in (True, False)]
+    return torch.where(far, *both)
+
+
+def _exceeds(length: int, limit: int) -> bool | None:
+    """Whether ``length > limit``; None in an exported graph whose dynamic length may lie on both sides."""
+    if not is_exporting():
+        return length > limit
+    if statically_known_true(length > limit):
+        return True
+    return False if statically_known_true(length <= limit) else None
+
+
+def is_size(x: Tensor, size: tuple[int, int]) -> bool:
+    """Whether (H, W) is ``size``; False in an exported graph whose dynamic size may be another."""
+    same = [length == wanted for length, wanted in zip(x.shape[2:], size, strict=True)]
+    return all(map(statically_known_true, same)) if is_exporting() else all(same)
+
+
+def is_exporting() -> bool:
+    """Whether torch.export traces this; torch 2.6 has no such function, and there torch.compile counts too."""
+    return bool(getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)())
 
 
 def affine_map(norm: _BatchNorm | nn.GroupNorm, variance: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
