@@ -220,7 +220,7 @@ class RefusesLargeImages(nn.Sequential):
 
 @pytest.mark.parametrize("error", [ValueError("too large"), TypeError("too large"), KeyError("too large")])
 def test_a_model_that_refuses_larger_images_with_any_error_has_a_report(error: Exception) -> None:
-    model = RefusesLargeImages(nn.Conv2d(3, 4, 8, 8))
+    model = RefusesLargeImages(nn.Conv2d(3, 4, 9, 9))  # the side of its patches cannot be halved
     model.error = error
     assert rn.report(model, 16).suggestions == ()
 

@@ -31,6 +31,7 @@ SHARED = {  # the private files that other rooms may import
     "functional._inputs",
     "functional._interpolation",
     "functional._memory_format",
+    "functional._positions",
     "surgery._plan",
 }
 LATE = {  # public packages that the functions of a file import when they are called, to return an object of theirs

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from .._sizes import Size
+from ..functional._positions import Convention
 from ._filters import ChannelWeights, StemWeights
 from ._plan import OutputStride, plan
 from ._stems import Stem
@@ -20,6 +21,7 @@ def adapt(
     stem: Stem = "auto",
     stem_weights: StemWeights = "center",
     channel_weights: ChannelWeights = "sum",
+    positions: Convention = "timm",
     inplace: bool = False,
 ) -> nn.Module:
     """Return the model with strides that fit the input size; all other weights are kept.
@@ -64,7 +66,8 @@ def adapt(
               becomes 5x5 of stride 1). Everything else is kept. A network trained at 64 px computes at 32 px what it
               would compute on the same images upscaled to 64 px, except near the border. Patches (4x4 of stride 4)
               are folded exactly, border included, by 2 or, if ``output_stride`` needs that, by 4; they then have
-              ``padding_mode="replicate"``.
+              ``padding_mode="replicate"``. They are folded by 4 too where the model has recorded a size of four times
+              the input size: a ViT for 224 px computes at 56 px what it computes on the same images upscaled to 224 px.
 
             A pool with weights, such as timm's ``replace_stem_pool``, is not removed: it loses its stride and keeps
             its weights. In a stem of several convolutions the first one is changed.
@@ -73,6 +76,9 @@ def adapt(
         channel_weights: the weights of new input channels: "sum" (the sum of the old ones divided by their new
             number), "cycle" (the old ones in turn, scaled by old / new number) or "zero" (additional channels start
             at zero).
+        positions: how learned position embeddings are resized to the new grid of patches, the convention of
+            ``functional.resize_positions``: "timm", "torchvision" or "dinov2". Windows of attention that do not divide
+            the new maps become smaller, and their tables of relative positions are resized too.
         inplace: change the model itself instead of a copy.
 
     Returns:
@@ -108,5 +114,6 @@ def adapt(
         stem=stem,
         stem_weights=stem_weights,
         channel_weights=channel_weights,
+        positions=positions,
     )
     return planned.apply(model, inplace=inplace)

@@ -9,7 +9,9 @@ from torch import nn
 
 from .._modules import check_model, copy_model
 from .._text import format_count, format_size
+from ..functional._positions import Convention
 from ._changes import Change, apply_changes, describe_changes
+from ._positions import fit_positions
 from ._records import update_records
 
 
@@ -20,7 +22,10 @@ class Adaptation:
     Attributes:
         model: the name of the model's class.
         input_size: (height, width) of the images in pixels.
-        changes: what changes, module by module. Everything else in the model stays as it is.
+        changes: which layers change, module by module.
+        fitted: which position embeddings and windows of attention change. Everything else stays as it is, except for
+            what the model has recorded about its sizes.
+        positions: the convention by which position embeddings are resized.
         strides: (before, after) for every stride, in pixels of the image, that the model has at the end of a step.
         output_stride: (before, after), pixels of the image between positions of the last map.
         last_map: (before, after), each (height, width). The first is None if the model cannot take the images as it is.
@@ -31,6 +36,8 @@ class Adaptation:
     model: str
     input_size: tuple[int, int]
     changes: tuple[Change, ...]
+    fitted: tuple[Change, ...]
+    positions: Convention
     strides: tuple[tuple[int, int], ...]
     output_stride: tuple[int, int]
     last_map: tuple[tuple[int, int] | None, tuple[int, int]]
@@ -52,6 +59,7 @@ class Adaptation:
         adapted = model if inplace else copy_model(model, operation="adapt")
         apply_changes(adapted, self.changes)
         update_records(adapted, self.changes, dict(self.strides))
+        fit_positions(adapted, self.input_size, self.positions)
         return adapted
 
     def to_dict(self) -> dict[str, Any]:
@@ -67,7 +75,8 @@ class Adaptation:
             f"parameters {_arrow(*map(format_count, self.params))}",
         ]
         title = f"{self.model} at {format_size(self.input_size)}"
-        return "\n".join([title, ", ".join(effects), *(describe_changes(self.changes) or ["no changes"])])
+        changes = describe_changes([*self.changes, *self.fitted]) or ["no changes"]
+        return "\n".join([title, ", ".join(effects), *changes])
 
 
 def _arrow(before: str, after: str) -> str:

@@ -13,7 +13,7 @@ from .._errors import UnsupportedModelError
 from ..functional._memory_format import memory_format_of
 from ._filters import change_channels, change_kernel
 
-What = Literal["kernel", "stride", "padding", "padding mode", "channels", "classes", "type"]
+What = Literal["kernel", "stride", "padding", "padding mode", "channels", "classes", "type", "grid", "window"]
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,10 @@ class Change:
     Attributes:
         path: path of the module in the model.
         what: "kernel", "stride", "padding" and "padding mode" of a convolution or pooling; "channels" of the image;
-            "classes" of a classifier; "type" of a module that is replaced.
-        before, after: its value; a side for "kernel", "stride" and "padding".
+            "classes" of a classifier; "type" of a module that is replaced; "grid" of position embeddings, in patches;
+            "window" of attention, in positions.
+        before, after: its value; a side for "kernel", "stride" and "padding", and text such as "14x14" for "grid" and
+            "window".
         how: how new weights are made; None if the change needs none.
     """
 

@@ -26,6 +26,7 @@ class Inspection:
         skeleton: a copy without values.
         input_size: (height, width) of the images to adapt to, in pixels.
         in_channels: channels of the images that it takes.
+        recorded: sizes of images in pixels for which its modules have recorded that they were made.
         runs: whether it takes images of this size as it is.
         traced: its trace at this size, or at another one if it does not take this one.
         first: its first layers.
@@ -37,6 +38,7 @@ class Inspection:
     skeleton: nn.Module
     input_size: tuple[int, int]
     in_channels: int
+    recorded: tuple[tuple[int, int], ...]
     runs: bool
     traced: Trace
     first: FirstLayers | None
@@ -58,19 +60,29 @@ def inspect_model(model: nn.Module, size: tuple[int, int]) -> Inspection:
         raise UnsupportedModelError(f"adapt: {name} has no feature map whose stride is known; {INSTEAD}")
     stride = max(head.stride)
     steps = tuple(step for step in find_steps(traced, first) if step.start < stride)
-    return Inspection(name, traced.skeleton, size, in_channels, traced_size == size, traced, first, steps, stride)
+    recorded, runs = tuple(recorded_sizes(model)), traced_size == size
+    return Inspection(name, traced.skeleton, size, in_channels, recorded, runs, traced, first, steps, stride)
 
 
 def _first_trace(model: nn.Module, size: tuple[int, int]) -> tuple[int, tuple[int, int], Trace]:
     """Return the channels and the size of images that the model takes, and the trace of one."""
     reasons = []
-    for other in (size, *((side, side) for side in _OTHER_SIDES)):
+    for other in dict.fromkeys([size, *recorded_sizes(model), *((side, side) for side in _OTHER_SIDES)]):
         for in_channels in _image_channels(model):
             try:
                 return in_channels, other, trace(model, in_channels, other, operation="adapt")
             except ShapeError as error:
                 reasons.append(str(error))
     raise UnsupportedModelError(f"{reasons[0]}; it takes no image of 224, 256, 299 or 384 px either")
+
+
+def recorded_sizes(model: nn.Module) -> Iterator[tuple[int, int]]:
+    """Yield the sizes of images for which patch embeddings and models have recorded that they were made."""
+    for module in model.modules():
+        size: Any = getattr(module, "img_size", getattr(module, "image_size", None))
+        sides = size if isinstance(size, (tuple, list)) else (size, size)
+        if len(sides) == 2 and all(isinstance(length, int) and length > 0 for length in sides):
+            yield sides[0], sides[1]
 
 
 def _image_channels(model: Any) -> Iterator[int]:

@@ -12,12 +12,14 @@ from .._checks import check_choice, parse_int
 from .._errors import ArgumentError, ShapeError, UnsupportedModelError
 from .._sizes import Size, parse_size
 from .._tracing import last_map, skeleton, stages, trace
+from ..functional._positions import Convention
 from ._adaptation import Adaptation
 from ._changes import Change, apply_changes, describe_changes
 from ._classifier import classifier_changes
 from ._filters import ChannelWeights, StemWeights
 from ._halvings import Step, new_stride, shorten, step_changes
 from ._inspect import INSTEAD, Inspection, inspect_model
+from ._positions import fit_positions
 from ._records import update_records
 from ._stems import Stem, channel_change, first_changes, free_steps, stem_factors
 
@@ -40,6 +42,7 @@ def plan(
     stem: Stem = "auto",
     stem_weights: StemWeights = "center",
     channel_weights: ChannelWeights = "sum",
+    positions: Convention = "timm",
 ) -> Adaptation:
     """Plan the changes that ``adapt`` makes, without changing the model.
 
@@ -66,6 +69,7 @@ def plan(
     check_choice("stem", stem, get_args(Stem))
     check_choice("stem_weights", stem_weights, get_args(StemWeights))
     check_choice("channel_weights", channel_weights, get_args(ChannelWeights))
+    check_choice("positions", positions, get_args(Convention))
     if isinstance(output_stride, str):
         check_choice("output_stride", output_stride, ["auto"])
     stride = None if isinstance(output_stride, str) else _parse("output_stride", output_stride)
@@ -80,7 +84,7 @@ def plan(
     for factors in _choices(found, stem, stride):
         try:
             changes = _by_module([*_stride_changes(found, factors, stem, stem_weights), *others])
-            best = _try(found, factors, changes, channels)
+            best = _try(found, factors, changes, channels, positions)
         except UnsupportedModelError as error:
             refusal = refusal or error
             continue
@@ -148,7 +152,9 @@ def _by_module(changes: Sequence[Change]) -> list[Change]:
 # --- the plan is tried
 
 
-def _try(found: Inspection, factors: Factors, changes: Sequence[Change], in_channels: int | None) -> Adaptation:
+def _try(
+    found: Inspection, factors: Factors, changes: Sequence[Change], in_channels: int | None, positions: Convention
+) -> Adaptation:
     """Make the changes on a copy without values, and trace it.
 
     Raises:
@@ -158,6 +164,7 @@ def _try(found: Inspection, factors: Factors, changes: Sequence[Change], in_chan
     try:
         apply_changes(changed, changes)
         update_records(changed, changes, {})
+        fitted = fit_positions(changed, found.input_size, positions)
         traced = trace(changed, in_channels or found.in_channels, found.input_size, operation="adapt")
     except ShapeError as error:
         raise UnsupportedModelError(_failed(str(error), changes)) from error
@@ -171,6 +178,8 @@ def _try(found: Inspection, factors: Factors, changes: Sequence[Change], in_chan
         model=found.name,
         input_size=found.input_size,
         changes=tuple(changes),
+        fitted=tuple(fitted),
+        positions=positions,
         strides=tuple((old, new_stride(old, factors)) for old in _strides(found)),
         output_stride=(found.stride, stride),
         last_map=(before.output_map if before else None, head.output_map),

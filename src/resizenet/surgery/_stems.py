@@ -20,7 +20,8 @@ Stem = Literal["auto", "keep", "cifar", "no_pool", "fold"]
 def stem_factors(found: Inspection, stem: Stem, wanted: int) -> dict[Step, int]:
     """Return the factors that the steps of the stem get with a named stem; empty for "auto" and "keep".
 
-    An upscaling by 4 is folded into patches if an output stride of ``wanted`` needs that, and otherwise by 2.
+    An upscaling by 4 is folded into patches if an output stride of ``wanted`` needs that, or if the model has recorded
+    that it was made for images of four times the input size. Otherwise it is one by 2.
 
     Raises:
         UnsupportedModelError: the model does not have the layers that the stem changes.
@@ -38,7 +39,9 @@ def stem_factors(found: Inspection, stem: Stem, wanted: int) -> dict[Step, int]:
         if first.pool in step.windows and stem in ("cifar", "no_pool"):
             factors[step] = 1
         elif first.conv in step.windows and stem in ("cifar", "fold"):
-            by_4 = is_patch_embedding(first.conv) and step.factor % 4 == 0 and found.stride >= 4 * wanted
+            enlarged = (4 * found.input_size[0], 4 * found.input_size[1])
+            by_4 = is_patch_embedding(first.conv) and step.factor % 4 == 0
+            by_4 = by_4 and (found.stride >= 4 * wanted or enlarged in found.recorded)
             factors[step] = 1 if stem == "cifar" else step.factor // (4 if by_4 else 2)
     return factors
 
