@@ -15,6 +15,7 @@ from .geometry import GeometryReport, report
 from .models import create_model, list_models
 from .resizers import FixedResizer, LaplacianResizer, LinearResizer, ResizedModel, Resizer
 from .surgery import AnySize, adapt, adapt_to_resolution
+from .transforms import ResizeAudit, audit
 
 __version__ = "0.1.0.dev0"
 
@@ -27,6 +28,7 @@ __all__ = [
     "GeometryReport",
     "LaplacianResizer",
     "LinearResizer",
+    "ResizeAudit",
     "ResizedModel",
     "ResizenetError",
     "Resizer",
@@ -37,6 +39,7 @@ __all__ = [
     "__version__",
     "adapt",
     "adapt_to_resolution",
+    "audit",
     "create_model",
     "functional",
     "list_models",

@@ -1,4 +1,4 @@
-"""The command ``resizenet``, also run by ``python -m resizenet``: report, compare and models."""
+"""The command ``resizenet``, also run by ``python -m resizenet``: report, compare, audit and models."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import torch
 import torchvision
 from torch import nn
 
-from . import GeometryReport, ResizenetError, __version__, create_model, list_models, report
+from . import GeometryReport, ResizeAudit, ResizenetError, __version__, audit, create_model, list_models, report
 from ._checks import did_you_mean
 from ._errors import ArgumentError, UnknownNameError
 from ._text import format_count
@@ -32,6 +32,9 @@ from .models._registry import FACTS
 _MODEL = """a model of torchvision, of `resizenet models` or of timm, if that is installed, searched in this
 order; torchvision/, resizenet/ or timm/ before the name selects the package; or module:attribute, for a model or a
 function that returns one"""
+
+_PIPELINE = """module:attribute of a function, transform or policy from an image to an image, or text such as
+"opencv area 224"; give one to identify it, or two to compare them"""
 
 Makers = dict[str, Callable[[], nn.Module]]
 
@@ -80,13 +83,13 @@ def _load(name: str) -> nn.Module:
 
 
 @contextmanager
-def _errors_as_arguments(problem: str) -> Iterator[None]:
+def _errors_as_arguments(problem: str, argument: str = "model") -> Iterator[None]:
     """Raise ArgumentError for whatever the user's or another package's code raises."""
     try:
         yield
     except (Exception, SystemExit) as error:
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-        raise ArgumentError(f"model: {problem}: {reason}") from None
+        raise ArgumentError(f"{argument}: {problem}: {reason}") from None
 
 
 def _without_values(make: Callable[[], nn.Module]) -> nn.Module:
@@ -100,20 +103,33 @@ def _without_values(make: Callable[[], nn.Module]) -> nn.Module:
 
 def _load_attribute(name: str) -> nn.Module:
     """Return the model at ``module:attribute``, or the one that the function there returns."""
-    module, _, path = name.partition(":")
-    if not all(part.isidentifier() for part in [*module.split("."), *path.split(".")]):
-        raise ArgumentError(f"model: expected a name or module:attribute, got {name!r}")
-    paths = list(sys.path)
-    sys.path.insert(0, str(Path.cwd()))  # python -m searches it too
-    try:
+    with _import_path():
+        found = _find_attribute("model", name)
         with _errors_as_arguments(f"{name!r} cannot be loaded"):
-            found: Any = attrgetter(path)(importlib.import_module(module))
             model = found() if callable(found) and not isinstance(found, nn.Module) else found
-    finally:
-        sys.path[:] = paths
     if not isinstance(model, nn.Module):
         raise ArgumentError(f"model: expected {name!r} to be or return a model, got {type(model).__name__}")
     return model
+
+
+@contextmanager
+def _import_path() -> Iterator[None]:
+    """Import from the current directory too, as python -m does."""
+    paths = list(sys.path)
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        yield
+    finally:
+        sys.path[:] = paths
+
+
+def _find_attribute(argument: str, name: str) -> Any:
+    """Return what is at ``module:attribute``."""
+    module, _, path = name.partition(":")
+    if not all(part.isidentifier() for part in [*module.split("."), *path.split(".")]):
+        raise ArgumentError(f"{argument}: expected a name or module:attribute, got {name!r}")
+    with _errors_as_arguments(f"{name!r} cannot be loaded", argument):
+        return attrgetter(path)(importlib.import_module(module))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -141,6 +157,19 @@ def _parser() -> argparse.ArgumentParser:
     several.add_argument(
         "--sizes", type=int, nargs="+", default=[32, 64, 128, 224], metavar="PX", help="sides of square images"
     )
+    compared = commands.add_parser("audit", help="whose resize one pipeline is, or how far two pipelines are apart")
+    compared.add_argument("pipelines", nargs="+", metavar="PIPELINE", help=_PIPELINE)
+    compared.add_argument(
+        "--size", type=int, nargs="+", required=True, metavar="PX", help="height and width of the test images"
+    )
+    compared.add_argument(
+        "--tolerance",
+        type=float,
+        default=1.0,
+        metavar="LEVELS",
+        help="exit with status 1 if two pipelines differ by more levels of 0 to 255 (default: 1)",
+    )
+    compared.add_argument("--plot", metavar="FILE", help="draw the results and their difference, such as out.png")
     models = commands.add_parser("models", help="names, parameters and MACs of the models for small images")
     models.add_argument("--weights", action="store_true", help="list the trained weights that come with the package")
     return parser
@@ -174,7 +203,7 @@ def _print(found: GeometryReport | Comparison, text: str, *, as_json: bool) -> N
         print(text)
 
 
-def _plot(found: GeometryReport, path: str) -> None:
+def _plot(found: GeometryReport | ResizeAudit, path: str) -> None:
     if not Path(path).suffix or Path(path).is_dir():
         raise ArgumentError(f"plot: expected a file such as out.png, got {path!r}")
     try:
@@ -194,29 +223,49 @@ def _report(options: argparse.Namespace) -> None:
         _print(found, str(found), as_json=options.json)
 
 
-def _run(options: argparse.Namespace) -> None:
+def _audit(options: argparse.Namespace) -> int:
+    """Print the audit; return 1 if two pipelines differ by more than the tolerance, or cannot be compared."""
+    if len(options.pipelines) > 2:
+        raise ArgumentError(f"audit: expected one pipeline or two, got {len(options.pipelines)}")
+    with _import_path():
+        pipelines = [_find_attribute("pipeline", name) if ":" in name else name for name in options.pipelines]
+        found = audit(*pipelines, size=options.size[0] if len(options.size) == 1 else options.size)
+    if options.plot is not None:
+        _plot(found, options.plot)
+    print(found)
+    agree = found.difference is not None and found.difference.largest <= options.tolerance
+    return 0 if len(pipelines) == 1 or agree else 1
+
+
+def _run(options: argparse.Namespace) -> int:
+    status = 0
     if options.command == "models":
         _print_weights() if options.weights else _print_models()
     elif options.command == "compare":
         found = compare(_load(options.model), options.sizes, in_channels=options.in_channels)
         _print(found, str(found), as_json=options.json)
+    elif options.command == "audit":
+        status = _audit(options)
     else:
         _report(options)
     sys.stdout.flush()
+    return status
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return the exit status: 2 after a mistake, 1 if the output was closed early."""
+    """Run a command and return the exit status.
+
+    It is 2 after a mistake, and 1 if the output was closed early or if two pipelines differ by more than the tolerance.
+    """
     options = _parser().parse_args(arguments)
     try:
-        _run(options)
+        return _run(options)
     except BrokenPipeError:  # such as `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes again when it exits
         return 1
     except (ResizenetError, ModuleNotFoundError, OSError) as error:
         print(f"resizenet: {error}", file=sys.stderr)
         return 2
-    return 0
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ NEEDS = {  # every room, and the rooms that it may import; __init__ and __main__
 SHARED = {  # the private files that other rooms may import
     "functional._inputs",
     "functional._interpolation",
+    "functional._libraries",
     "functional._memory_format",
     "functional._positions",
     "surgery._plan",
@@ -42,6 +43,7 @@ OPTIONAL = {  # imported on first use; tests/project/test_import.py checks that
     "resizenet.kernels": {"triton"},
     "resizenet.geometry": {"matplotlib", "rich"},
     "resizenet.surgery": {"rich"},
+    "resizenet.transforms": {"matplotlib"},
     "resizenet.__main__": {"rich", "timm"},
 }
 NO_TORCH = {"_errors", "_checks", "_sizes", "_text"}

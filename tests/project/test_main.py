@@ -273,3 +273,34 @@ def test_the_module_is_a_command() -> None:
     done = subprocess.run(command_line, capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stdout) == (2, "")
     assert "did you mean 'resnet" in done.stderr
+
+
+def test_audit_names_a_pipeline_and_compares_two(
+    capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = "from torchvision.transforms import v2\ntrain = v2.Resize((12, 16))\nsame = v2.Resize((12, 16))\n"
+    (tmp_path / "pipelines_of_audit.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    train, size = "pipelines_of_audit:train", ["--size", "24", "30"]
+    assert command.main(["audit", train, *size]) == 0
+    assert capsys.readouterr().out.startswith("pipeline    pillow bilinear, exact")
+    assert command.main(["audit", train, "pipelines_of_audit:same", *size, "--tolerance", "0"]) == 0
+    assert "difference  none" in capsys.readouterr().out
+    assert command.main(["audit", train, "opencv area", *size]) == 1
+    largest = float(capsys.readouterr().out.partition("largest ")[2].split()[0])
+    assert command.main(["audit", train, "opencv area", *size, "--tolerance", str(largest + 1)]) == 0
+    assert command.main(["audit", train, "opencv area 5", *size]) == 1  # cannot be compared
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a", "b", "c"], "expected one pipeline or two, got 3"),
+        (["no_such_module:x"], "pipeline: 'no_such_module:x' cannot be loaded: ModuleNotFoundError"),
+        (["cv2 area 5"], "like: expected one of"),
+        (["opencv area"], "expected a size in 'opencv area'"),
+    ],
+)
+def test_mistakes_of_audit(arguments: list[str], message: str, capsys: Capture) -> None:
+    assert command.main(["audit", *arguments, "--size", "20"]) == 2
+    assert message in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """torchvision v2 transforms, and policies that treat training and evaluation as one pair."""
 
+from ._audit._audit import ResizeAudit, audit
 from ._dataset import MultiResolutionDataset
 from ._keep_ratio import ResizeKeepRatio
 from ._letterbox import Letterbox
@@ -38,6 +39,7 @@ __all__ = [
     "PadToMultiple",
     "PadToSquare",
     "RandomResizedCropPolicy",
+    "ResizeAudit",
     "ResizeKeepRatio",
     "ResizePolicy",
     "ResizeToCover",
@@ -45,5 +47,6 @@ __all__ = [
     "Stretch",
     "StretchPolicy",
     "UpscalePolicy",
+    "audit",
     "suggest_eval_size",
 ]
