@@ -132,6 +132,21 @@ def _find_attribute(argument: str, name: str) -> Any:
         return attrgetter(path)(importlib.import_module(module))
 
 
+def _add_audit(command: argparse.ArgumentParser) -> None:
+    command.add_argument("pipelines", nargs="+", metavar="PIPELINE", help=_PIPELINE)
+    command.add_argument(
+        "--size", type=int, nargs="+", required=True, metavar="PX", help="height and width of the test images"
+    )
+    command.add_argument(
+        "--tolerance",
+        type=float,
+        default=1.0,
+        metavar="LEVELS",
+        help="exit with status 1 if two pipelines differ by more levels of 0 to 255 (default: 1)",
+    )
+    command.add_argument("--plot", metavar="FILE", help="draw the results and their difference, such as out.png")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="resizenet", description="What an input size does to a model.")
     parser.add_argument("--version", action="version", version=f"resizenet {__version__}")
@@ -157,19 +172,7 @@ def _parser() -> argparse.ArgumentParser:
     several.add_argument(
         "--sizes", type=int, nargs="+", default=[32, 64, 128, 224], metavar="PX", help="sides of square images"
     )
-    compared = commands.add_parser("audit", help="whose resize one pipeline is, or how far two pipelines are apart")
-    compared.add_argument("pipelines", nargs="+", metavar="PIPELINE", help=_PIPELINE)
-    compared.add_argument(
-        "--size", type=int, nargs="+", required=True, metavar="PX", help="height and width of the test images"
-    )
-    compared.add_argument(
-        "--tolerance",
-        type=float,
-        default=1.0,
-        metavar="LEVELS",
-        help="exit with status 1 if two pipelines differ by more levels of 0 to 255 (default: 1)",
-    )
-    compared.add_argument("--plot", metavar="FILE", help="draw the results and their difference, such as out.png")
+    _add_audit(commands.add_parser("audit", help="whose resize one pipeline is, or how far two pipelines are apart"))
     models = commands.add_parser("models", help="names, parameters and MACs of the models for small images")
     models.add_argument("--weights", action="store_true", help="list the trained weights that come with the package")
     return parser
