@@ -76,7 +76,7 @@ $(GPU_STACK)/installed: pyproject.toml
 	@touch $@
 
 test-gpu-stack: $(GPU_STACK)/installed  ## the tests of the kernels, with torch 2.11 and triton 3.6, in .venv-gpu-stack
-	$(GPU_STACK)/$(notdir $(BIN))/python -m $(PYTEST) -m "not site" tests/kernels tests/benchmarks/test_gpu.py
+	$(GPU_STACK)/$(notdir $(BIN))/python -m $(PYTEST) tests/kernels tests/benchmarks/test_gpu.py
 
 lint: install  ## format, style and types
 	$(BIN)/ruff format --check

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from benchmarks.gpu import _docs as gpu
 from benchmarks.throughput import __main__ as main
 from benchmarks.throughput import _compare, _roofline, _tables
 from benchmarks.throughput._compare import Candidate, Comparison, Setting
@@ -74,6 +75,7 @@ def test_the_docs_get_a_fragment_for_each_file_and_task_and_for_what_was_not_run
 
 def test_the_page_includes_only_fragments_that_are_there(tmp_path: Path) -> None:
     _tables.write_docs(tmp_path)
+    gpu.write_docs(tmp_path)
     page = (Path(__file__).parents[2] / "docs" / "measured" / "speed.md").read_text()
     included = [line.rpartition("/")[2] for line in page.splitlines() if line.startswith("```{include}")]
     assert len(included) == len(set(included)) > 8
