@@ -5,12 +5,17 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import example, given
+from hypothesis import strategies as st
+from torchvision.transforms.v2 import functional as torchvision
 
 from resizenet import SizeError
 from resizenet._sizes import (
+    View,
     cover_size,
     fit_size,
+    fit_size_half_to_even,
     keep_ratio_size,
     letterbox,
     nearest_multiple,
@@ -265,3 +270,86 @@ def test_keeping_the_ratio_covers_at_0_and_fits_at_1(size: tuple[int, int], targ
         assert all(
             abs(a - b) <= 1 for a, b in zip(kept, law(*size, target), strict=True)
         )  # a tie may fall to either side in floats
+
+
+@pytest.mark.parametrize(
+    ("size", "target", "fitting", "fitting_inside"),
+    [
+        ((1080, 810), (640, 640), (640, 480), (640, 480)),
+        ((5, 10), (5, 5), (2, 5), (2, 5)),  # 2.5 is rounded to even
+        ((7, 14), (9, 7), (4, 7), (4, 7)),
+        ((3, 4), (8, 8), (6, 8), (3, 4)),
+        ((1, 90), (8, 8), (1, 8), (1, 8)),
+    ],
+)
+def test_fitting_sizes_of_yolo_worked_out_by_hand(
+    size: tuple[int, int], target: tuple[int, int], fitting: tuple[int, int], fitting_inside: tuple[int, int]
+) -> None:
+    assert fit_size_half_to_even(*size, target) == fitting
+    assert fit_size_half_to_even(*size, target, enlarge=False) == fitting_inside
+
+
+# --- views
+
+steps = st.one_of(
+    st.tuples(st.just("resize"), sizes),
+    st.tuples(st.just("crop"), st.tuples(st.integers(-9, 9), st.integers(-9, 9), lengths, lengths)),
+    st.tuples(st.just("flip"), st.sampled_from([(0,), (1,)])),
+)
+
+
+def follow(point: list[float], canvas: tuple[int, int], name: str, arguments: tuple[int, ...]) -> tuple[int, int]:
+    """Move a point by one step, in place, and return the new canvas."""
+    if name == "resize":
+        point[:] = [at * after / before for at, after, before in zip(point, arguments, canvas, strict=True)]
+        return arguments[0], arguments[1]
+    if name == "crop":
+        point[:] = [at - start for at, start in zip(point, arguments[:2], strict=True)]
+        return arguments[2], arguments[3]
+    point[arguments[0]] = canvas[arguments[0]] - point[arguments[0]]
+    return canvas
+
+
+@given(sizes, st.lists(steps, max_size=4), st.tuples(st.integers(0, 40), st.integers(0, 40)))
+def test_a_view_moves_points_as_its_steps_do(
+    size: tuple[int, int], steps: list[tuple[str, tuple[int, ...]]], start: tuple[int, int]
+) -> None:
+    view, canvas, point = View(size, size), size, [float(at) for at in start]
+    for name, arguments in steps:
+        step = getattr(view, name)
+        view = step(arguments) if name == "resize" else step(*arguments)
+        canvas = follow(point, canvas, name, arguments)
+    assert (view.source, view.canvas) == (size, canvas)
+    moved = [at * scale + offset for at, scale, offset in zip(start, view.scale, view.offset, strict=True)]
+    assert moved == pytest.approx(point, abs=1e-6, rel=1e-9)
+    for axis in (0, 1):
+        centers = [(i + 0.5) * view.scale[axis] + view.offset[axis] for i in range(size[axis])]
+        inside = [i for i, at in enumerate(centers) if 1e-6 < at < canvas[axis] - 1e-6]
+        first, count = view.seen(axis)
+        assert set(inside) <= set(range(first, first + count))
+        assert all(-1e-6 <= centers[i] <= canvas[axis] + 1e-6 for i in range(first, first + count))
+
+
+@given(sizes, sizes)
+def test_center_crops_are_those_of_torchvision(size: tuple[int, int], target: tuple[int, int]) -> None:
+    image = torch.arange(1, size[0] * size[1] + 1).reshape(1, *size)
+    found = torchvision.center_crop(image, list(target))[0]
+    view = View(size, size).center_crop(*target)
+    assert view.canvas == tuple(found.shape)
+    for row, column in found.nonzero().tolist():
+        y, x = row - view.offset[0], column - view.offset[1]
+        assert found[row, column] == y * size[1] + x + 1
+
+
+@pytest.mark.parametrize(
+    ("view", "content"),
+    [
+        (View((4, 4), (8, 8)), (0, 4)),
+        (View((4, 4), (8, 8), (2.0, 2.0), (-3.0, 0.0)), (-3, 8)),
+        (View((4, 4), (8, 8), (1.5, 1.0), (1.0, 0.0)), (1, 6)),
+        (View((3, 4), (8, 8), (1.5, 1.0), (1.0, 0.0)), None),
+        (View((4, 4), (8, 8), (1.0, 1.0), (0.5, 0.0)), None),
+    ],
+)
+def test_the_place_of_the_whole_source_is_in_whole_pixels_or_none(view: View, content: tuple[int, int] | None) -> None:
+    assert view.content(0) == content
