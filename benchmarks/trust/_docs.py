@@ -42,7 +42,7 @@ def mutants(records: dict[str, Record]) -> str:
     rows, survivors = [], ""
     for name, record in records.items():
         module, outcomes = name.removeprefix("mutants-"), record["outcomes"]
-        survived = [change for change, outcome in outcomes.items() if outcome == "survived"]
+        survived = [change for change, outcome in outcomes.items() if outcome != "found"]
         found = len(outcomes) - len(survived)
         low, high = wilson(found, len(outcomes))
         rows.append(

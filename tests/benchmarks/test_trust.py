@@ -59,7 +59,7 @@ def test_the_fragments_say_what_the_records_say(tmp_path: Path) -> None:
     write(
         results / "fuzz-1.json", {**common, "cases": cases, "failures": ["tests/fuzz/test_boxes.py::x"], "seconds": 9.7}
     )
-    outcomes = {"a": "killed", "b": "survived", "c": "killed by the time limit"}
+    outcomes = {"a": "found", "b": "survived", "c": "not found in time"}
     write(results / "mutants-functional.json", {**common, "mutants": 428, "outcomes": outcomes})
     counts = {"report": {"done": 3}, "adapt": {"done": 1, "refused": 1, "KeyError": 1}}
     write(results / "survey.json", {**common, "models": {"timm": counts}})
@@ -68,8 +68,8 @@ def test_the_fragments_say_what_the_records_say(tmp_path: Path) -> None:
     assert "| 120,001 | 2 |" in texts["fuzz"]
     assert "| 120,003 | 1 | 10 |" in texts["fuzz"]
     assert "- `tests/fuzz/test_boxes.py::x`" in texts["fuzz"]
-    assert "| `functional` | 428 | 3 | 2 | 67% |" in texts["mutants"]
-    assert "Not found:\n\n- `b`\n" in texts["mutants"]
+    assert "| `functional` | 428 | 3 | 1 | 33% |" in texts["mutants"]
+    assert "Not found:\n\n- `b`\n- `c`\n" in texts["mutants"]
     assert "| timm | `adapt` | 3 | 1 | 1 | 1 |" in texts["survey"]
     assert "fuzz, mutants, survey" in texts["platforms"]
     assert all("`make something`" in text for text in texts.values())
