@@ -11,10 +11,10 @@ from benchmarks._records import RESULTS, Record, read
 from benchmarks._tables import Table
 
 KINDS = {  # of fuzz cases, by the name of the test's file
-    "arguments": "nonsense arguments",
-    "boxes": "boxes through transforms",
+    "arguments": "invalid arguments",
+    "boxes": "boxes in transforms",
     "checkpoints": "damaged checkpoints",
-    "sampler": "steps of interrupted trainings",
+    "sampler": "steps of interrupted training",
 }
 OUTCOMES = {"done": "works", "refused": "refused with a reason"}
 

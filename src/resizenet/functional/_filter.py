@@ -44,18 +44,19 @@ def _pinv_matrix(before: int, after: int) -> Tensor:
 def resize_filter(weight: Tensor, kernel_size: int, *, method: Method = "center") -> Tensor:
     """Resize the filters of a convolution to another kernel size.
 
-    "center" keeps the scale: a smaller kernel is the middle of the old one, a larger one is padded with zeros. With the
-    padding ``kernel_size // 2`` the response to a pattern that fits the smaller kernel stays the same. Both sizes have
-    to be odd, or both even.
+    "center" keeps the scale: a smaller kernel is the middle of the old one, and a larger one is padded with zeros. With
+    the padding ``kernel_size // 2``, the response to a pattern that fits the smaller kernel stays the same. Both sizes
+    must be odd, or both even.
 
-    "area" and "pinv" keep the content: k' pixels of the new filter cover what k pixels of the old one did, so the
-    filter fits images that have shrunk (or grown) by k / k'. Both keep the DC response, which is the sum of the filter.
+    "area" and "pinv" change the scale: the k' x k' pixels under the new filter show what k x k pixels showed before, so
+    the filter fits images that are resized by k' / k. Both keep the sum of the filter, which is its response to a
+    constant image (DC response).
 
     "area" gives each new pixel the old weights that it covers, by area. It is exact for images upscaled by repetition.
 
     "pinv" makes two responses as equal as possible: that of the smaller filter to a small patch, and that of the
-    larger filter to the bilinear upscaling of this patch. Let U be the (large, small) matrix of ``resize_matrix``, w
-    the old filter and v the new one. "pinv" minimizes the mean over patches x of
+    larger filter to the bilinear upscaling of this patch. Let U be the (large, small) matrix of ``resize_matrix``, U'
+    its transpose, w the old filter and v the new one. "pinv" minimizes the mean over patches x of
 
     - (<v, x> - <w, U x U'>)**2 for a smaller kernel, where v = U' w U, and
     - (<v, U x U'> - <w, x>)**2 for a larger one, where v = pinv(U') w pinv(U), the solution of least norm.

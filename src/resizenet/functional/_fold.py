@@ -15,15 +15,16 @@ from ._matrix import resize_matrix
 def fold_upscale(weight: Tensor, *, scale: int = 2, stride: int = 2, padding: int | None = None) -> Tensor:
     """Return the filter that computes on the small image what ``weight`` computes on the upscaled image.
 
-    Upscaling by ``scale`` (bilinear, pixel centers at half-integers) followed by a k x k convolution with ``stride``
-    and ``padding`` is linear. It equals one k' x k' convolution of the small image with stride ``stride // scale`` and
-    padding p', where
+    An upscaling by ``scale`` (bilinear, pixel centers at half-integers) and the k x k convolution behind it are linear.
+    Away from the border, they equal one k' x k' convolution of the small image with stride ``stride // scale`` and
+    padding p', the folded convolution, where
 
     - p' = ceil((2 padding + scale - 1) / (2 scale)), and
     - k' = 2 p' + 1 for a centered filter (2 padding = k - 1), so that the padding p' fits on all four sides, and
       k' = p' + 1 + ceil((2 k - 2 padding - scale - 1) / (2 scale)) for any other.
 
-    Let R (k, k') be the rows of ``resize_matrix`` under the k taps. The filter is R' w R. Examples:
+    Let w be a filter of ``weight``, and R (k, k') the rows of the upscaling's ``resize_matrix`` that compute the pixels
+    under its k taps. The folded filter is R' w R, where R' is the transpose of R. Examples:
 
     ========================  =========  ==================================
     convolution               upscaling  folded convolution
@@ -37,12 +38,12 @@ def fold_upscale(weight: Tensor, *, scale: int = 2, stride: int = 2, padding: in
     has ``padding_mode="replicate"``. The two then agree up to rounding everywhere, border included. A ViT with 16x16
     patches computes on 56 px what it computes on the same image upscaled to 224 px.
 
-    For a padded convolution, the two agree away from the border, which is p' outputs wide at a folded stride of 1. At
-    the border the zero padding of the large image differs from that of the small one, and no single filter and padding
-    reproduces it: on 32 px crops of two photographs the feature maps of random 7x7 filters differed by 6 to 8 % of
-    their norm (13 to 34 % for filters without a DC response), and the whole difference is in the outer two rows and
-    columns. With ``padding_mode="replicate"`` in both convolutions the two are equal everywhere. If you need exact zero
-    padding, upscale instead: ``FixedResizer(2 * size).wrap(model)``.
+    For a convolution with zero padding, the two agree away from the border, which is p' outputs wide at a folded stride
+    of 1. At the border, the zero padding of the large image differs from that of the small one, and no single filter
+    and padding can reproduce it. For 32 px crops of two photographs and random 7x7 filters, the feature maps differed
+    by 6 to 8 % of their norm (13 to 34 % for filters whose sum is 0), in the outer two rows and columns only. With
+    ``padding_mode="replicate"`` in both convolutions the two are equal everywhere. If you need exact zero padding,
+    upscale the images instead: ``FixedResizer(2 * size).wrap(model)``.
 
     Differentiable in ``weight``; half precision is computed in float32.
 
@@ -59,9 +60,9 @@ def fold_upscale(weight: Tensor, *, scale: int = 2, stride: int = 2, padding: in
     Raises:
         ShapeError: ``weight`` is not (O, I, k, k).
         DtypeError: ``weight`` is not a dense floating point tensor.
-        ArgumentError: a scale or stride that is not a positive int, or a stride that is not a multiple of the scale:
-            the windows then fall on the small image at several phases, which a single filter cannot reproduce. Or a
-            padding outside 0 to k - 1.
+        ArgumentError: a scale or stride that is not a positive int, a padding outside 0 to k - 1, or a stride that is
+            not a multiple of the scale. Such a stride would need several filters, because neighboring windows have
+            different offsets from the pixels of the small image.
 
     Example:
         >>> import torch

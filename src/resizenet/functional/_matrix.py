@@ -119,16 +119,17 @@ def resize_matrix(
     near, "nearest-exact" takes the right one; torch's kernel, which ``resize`` calls, rounds in float32 and sometimes
     takes the left one.
 
-    With ``like`` it is the matrix of another library's resize; ``resize`` lists the libraries. Rounding between the
-    axes is not part of a matrix. OpenCV's "area" is linear on both axes if one of them grows.
+    ``like`` selects the resize of another library; ``resize`` lists the libraries. The rounding of uint8 images is not
+    part of the matrix. For OpenCV's "area", ``resize`` interpolates linearly on both axes if one of them grows, but the
+    matrix depends on its own axis only.
 
     Args:
         in_size: length of the axis before the resize, in pixels.
         out_size: length of the axis after the resize, in pixels.
-        interpolation: "nearest-exact", "bilinear" or "bicubic", or a word that the other library has.
+        interpolation: "nearest-exact", "bilinear" or "bicubic", or an interpolation of the other library.
         antialias: widen the kernel when the axis shrinks; has no effect on "nearest-exact". None is the library's
             default, which is True for "torch".
-        like: whose resize it is.
+        like: the library whose resize is computed.
         dtype: dtype of the result, the default dtype if None; the weights are computed in float64.
         device: device of the result, the default device if None.
 
@@ -136,11 +137,10 @@ def resize_matrix(
         (out_size, in_size); each row sums to 1.
 
     Raises:
-        ArgumentError: a length that is not a positive int, or too large; a setting of antialias that the library
-            does not have.
+        ArgumentError: a length that is not a positive int, or too large; a value of ``antialias`` that the library does
+            not have; a device that torch does not know.
         UnknownNameError: an unknown library, or an interpolation that it does not have.
         DtypeError: a dtype that is not floating point.
-        ArgumentError: a device that torch does not know.
 
     Example:
         >>> resize_matrix(4, 2)

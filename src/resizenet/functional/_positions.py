@@ -29,21 +29,21 @@ def resize_positions(
 ) -> Tensor:
     """Resize learned position embeddings from one grid of patches to another by bicubic interpolation.
 
-    Neither grid is guessed from the number of embeddings, so grids may be non-square, and 14x14 becomes 7x28 although
-    both have 196 patches. Embeddings of class, distillation and register tokens are kept.
+    Both grids are arguments and may be non-square, so 14x14 can become 7x28, although both have 196 patches. Embeddings
+    of class, distillation and register tokens are kept.
 
-    Convention: libraries disagree about the interpolation, and fine-tuned weights fit the one that they were resized
-    with. All use bicubic interpolation:
+    Convention: libraries interpolate differently. For fine-tuned weights, use the convention of the library that they
+    were fine-tuned with. All use bicubic interpolation, where a is the coefficient of the cubic kernel:
 
     - "timm" (``resample_abs_pos_embed``): antialiased, a = -0.5, pixel centers at half-integers;
     - "torchvision" (``interpolate_embeddings``): not antialiased, a = -0.75, ``align_corners=True``, so the corners of
       the two grids coincide;
     - "dinov2" (DINO and DINOv2 without registers): not antialiased, a = -0.75, pixel centers at half-integers, and a
-      scale factor of (new + 0.1) / old in place of new / old, so that all points at which the old grid is read are
+      scale factor of (new + 0.1) / old instead of new / old. The points at which the old grid is read are therefore
       closer to its top left corner by the factor new / (new + 0.1). DINOv2 of transformers has no such offset.
 
-    A table of relative position biases, as in Swin and MaxViT, has one row per offset: for windows of h x w its grid is
-    (2h - 1, 2w - 1). "timm" then is its ``resize_rel_pos_bias_table_levit``.
+    A table of relative position biases, as in Swin and MaxViT, has one row per offset. For windows of h x w, pass
+    (2h - 1, 2w - 1) as its grid. The convention "timm" then computes timm's ``resize_rel_pos_bias_table_levit``.
 
     Differentiable in ``embeddings``; half precision is computed in float32. Equal grids give a copy.
 

@@ -75,9 +75,9 @@ def resize(
 ) -> Tensor:
     """Resize a batch of images.
 
-    Differentiable in ``x`` for floating dtypes. Where torch has no kernel (half precision with antialias on a CPU,
-    uint8 on a GPU), the result is computed in float32. Where torch's CUDA kernel fails (antialiased downscales by more
-    than 16) the resize is done as two matrix products, and results that read a non-finite pixel are NaN.
+    Differentiable in ``x`` for floating dtypes. If torch has no kernel (half precision with antialias on a CPU, uint8
+    on a GPU), the result is computed in float32. For antialiased downscales by more than 16 on a GPU, where torch's
+    kernel can fail, the resize is done as two matrix products, and results that read a non-finite pixel are NaN.
 
     On a GPU a uint8 image is resized in float32, then rounded half to even and clamped to 0..255. torch's CPU kernel
     for uint8 computes in fixed point and also rounds and clamps between the two axes. Bilinear results of the two
@@ -86,10 +86,10 @@ def resize(
     more than twice as many pixels as the other axis loses; bicubic results then differ by up to 30 levels. For results
     that equal Pillow's and do not depend on the device, take ``like="pillow"``.
 
-    ``like`` reproduces the resize of another library, on any device, for batches, and differentiably for floating
-    dtypes. Results for uint8 are then the same on all devices. With "pillow" they equal those of Pillow 13 to the bit;
-    "pillow-12" is for older versions, which never resize the vertical axis first. With "opencv" they equal those of
-    OpenCV 5 to the bit, but for cubic, which may differ by one level.
+    ``like`` reproduces the resize of another library for batches on any device, and is differentiable for floating
+    dtypes. Results for uint8 are then the same on all devices. With "pillow" they equal those of Pillow 13 bit for bit.
+    "pillow-12" reproduces older versions, which never resize the vertical axis first. With "opencv" they equal those of
+    OpenCV 5 bit for bit, except for "cubic", where they may differ by one level.
 
     ==============  ==============================================================================  =================
     like            interpolation                                                                   antialias
@@ -104,19 +104,20 @@ def resize(
     "matlab"        "nearest", "bilinear", "bicubic", "lanczos2", "lanczos3"                        True, False
     ==============  ==============================================================================  =================
 
-    "bilinear" and "bicubic" also stand for "linear" and "cubic". The libraries without a rule for uint8 ("tensorflow",
-    "onnx", "scikit-image") return floats; here their results are rounded half up and clamped to 0..255.
+    The libraries with "linear" and "cubic" also accept "bilinear" and "bicubic" for them. TensorFlow, ONNX and
+    scikit-image return floats for uint8 images; here, their results are rounded half up and clamped to 0..255.
 
     Convention: pixel centers are at half-integers (``align_corners=False``), and ``antialias=True`` is the default. The
-    other libraries have their own conventions and defaults; the first setting in the table is the default.
+    other libraries have their own conventions and defaults. The first value in the column "antialias" is the default,
+    except for "nearest" of "matlab", whose default is False.
 
     Args:
         x: (B, C, H, W), floating point or uint8, any device and memory format; B may be 0.
         size: (height, width) in pixels, or one int for a square.
-        interpolation: one of the words that the library has.
+        interpolation: one of the names in the table for the library.
         antialias: low-pass before shrinking; has no effect on "nearest-exact" and on bilinear enlarging. None is the
             library's default, which is True for "torch".
-        like: whose resize it is; ``OnnxResize(...)`` is "onnx" with other attributes.
+        like: the library whose resize is computed; ``OnnxResize(...)`` is "onnx" with other attributes.
 
     Returns:
         (B, C, height, width) with the dtype, device and memory format of ``x``; under autocast, autocast's dtype.

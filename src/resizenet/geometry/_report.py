@@ -143,8 +143,9 @@ def report(model: nn.Module, input_size: Size, *, in_channels: int = 3) -> Geome
 
     A copy of the model runs in eval mode on meta tensors, which have a shape and no values. Nothing is computed, no
     weight is copied, and the model is not changed. Hooks are not called, except those by which pruning, weight norm
-    and spectral norm make weights. MACs are half of torch's FLOP count. Idle taps are the share of the kernels'
-    weights that only ever meet padding at this size.
+    and spectral norm make weights. MACs are half of torch's FLOP count. "stride" is the distance between positions of
+    the map and "field" the side of the receptive field, both in pixels of the image. A tap is one position of a kernel.
+    Idle taps are the share of the taps that are multiplied by padding only, at this size.
 
     Receptive fields are exact through windows, sums, concatenations, slices and changes of layout. A plus marks maps
     that are also scaled or normalized by a layer with a larger receptive field. After attention or global pooling the
@@ -154,12 +155,13 @@ def report(model: nn.Module, input_size: Size, *, in_channels: int = 3) -> Geome
     Behind a resize that shrinks both sides by whole factors, such as a resizer's, the factor multiplies the stride, and
     fields stay exact. Behind any other resize, positions see windows of different sizes at different distances, so the
     stride is "-" and the field is "?". They are unknown too behind a ``LinearResizer`` whose oversampled size does not
-    divide the image's. Behind the copy that ``Resizer.fuse`` returns, only the stride is known; report the resizer.
+    divide the image's. Behind the copy that ``Resizer.fuse`` returns, only the stride is known, so pass the model with
+    the resizer itself to ``report``.
 
     ``AnySize`` is suggested if both sides of an image must be multiples of a number, which is looked for among powers
-    of two and three or seven times these, up to 128. ``adapt`` is suggested if the model begins with a strided
-    convolution whose windows overlap. Every suggestion is tried on a copy without values when ``suggestions`` is first
-    read, for example when the report is printed.
+    of two and three or seven times these, up to 128. ``adapt``, larger images and dilation are suggested if the last
+    map has fewer than 4 positions along an axis and the change enlarges it. Every suggestion is tried on a copy without
+    values when ``suggestions`` is first read, for example when the report is printed.
 
     Args:
         model: a module that takes (B, in_channels, H, W). A ``DataParallel`` or ``DistributedDataParallel`` is

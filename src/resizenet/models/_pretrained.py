@@ -27,22 +27,22 @@ FOLDER = Path(__file__).parent / "weights"
 
 @dataclass(frozen=True)
 class Weights:
-    """Trained weights of a network, and what their user has to know.
+    """A description of trained weights of a network, which ``create_model(model, weights=name)`` loads.
 
     The weights are those after the last epoch of the run with seed 0, rounded to float16.
 
     Attributes:
-        model: name of the network, for ``create_model``.
-        name: name of the weights, for ``create_model(model, weights=name)``: the data set.
-        accuracy: in % on the test images, of these weights, computed in float32.
-        accuracy_by_seed: in % on the test images, of all runs of the same recipe; these weights are from the first.
+        model: name of the network.
+        name: name of the weights, which is that of the data set.
+        accuracy: test accuracy of these weights in %, computed in float32.
+        accuracy_by_seed: test accuracies in % of all runs with the same recipe; the first run made these weights.
         epochs: passes over the training images.
-        command: how the network was trained, in a clone of the repository.
+        command: the command that trained the network, in a clone of the repository.
         classes: names of the outputs, in their order.
-        policy: ``to_dict()`` of the policy of the images, with the normalization.
-        license: of the weights.
-        parameters: of the network.
-        sha256: of the file.
+        policy: ``to_dict()`` of the ``NormalizedPolicy`` with which the network was trained.
+        license: license of the weights.
+        parameters: number of parameters of the network.
+        sha256: SHA-256 of the file.
     """
 
     model: str
@@ -58,7 +58,7 @@ class Weights:
     sha256: str
 
     def transforms(self) -> NormalizedPolicy:
-        """The sizes and the normalization with which the network was trained; add flips yourself."""
+        """The policy with which the network was trained: image sizes and normalization, without flips."""
         from ..transforms import NormalizedPolicy  # models do not need the transforms, their users do
 
         return NormalizedPolicy(**{key: value for key, value in self.policy.items() if key != "policy"})
@@ -101,11 +101,11 @@ def list_weights(pattern: str = "*") -> list[Weights]:
     """The trained weights that come with the package, sorted by the name of the network.
 
     Args:
-        pattern: a shell pattern that the network's name must match.
+        pattern: a shell pattern for the names of the networks.
 
     Raises:
         ArgumentError: a pattern that is not a string.
-        CheckpointError: a record that is damaged.
+        CheckpointError: a description file that is damaged.
 
     Example:
         >>> policies = {weights.model: weights.transforms() for weights in list_weights()}

@@ -117,13 +117,13 @@ def create_model(name: str, *, weights: str | None = None, **kwargs: Any) -> Res
     Args:
         name: one of ``list_models()``.
         weights: the name of trained weights that come with the package, such as "cifar10"; see ``list_weights``.
-            Their ``transforms()`` are the policy and the normalization that images need.
-        **kwargs: keyword arguments of ``ResNet`` and of the model's block. With ``weights``, another ``num_classes``
-            than that of the weights gives a new classifier.
+            The ``transforms()`` of the weights in that list is the policy that resizes and normalizes their images.
+        **kwargs: keyword arguments of ``ResNet`` and of the model's block. With ``weights``, a ``num_classes`` that
+            differs from that of the weights gives a classifier with random weights.
 
     Raises:
         UnknownNameError: an unknown name, keyword argument or weights; the message has the closest match.
-        CheckpointError: arguments that change the layers, so that the weights do not fit, or a damaged file.
+        CheckpointError: the weights do not fit because an argument changes the layers, or their file is damaged.
 
     Example:
         >>> sum(p.numel() for p in create_model("resnet20").parameters())

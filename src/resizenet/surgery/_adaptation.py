@@ -22,14 +22,16 @@ class Adaptation:
     Attributes:
         model: the name of the model's class.
         input_size: (height, width) of the images in pixels.
-        changes: which layers change, module by module.
-        fitted: which position embeddings and windows of attention change. Everything else stays as it is, except for
-            what the model has recorded about its sizes.
+        changes: the layers that change, sorted by module.
+        fitted: the position embeddings and attention windows that change. Everything else in the model stays unchanged,
+            except for sizes that the model has recorded.
         positions: the convention by which position embeddings are resized.
-        strides: (before, after) for every stride, in pixels of the image, that the model has at the end of a step.
+        strides: (before, after) of the distance between positions, in pixels of the image, for each map behind a layer
+            with a stride.
         output_stride: (before, after), pixels of the image between positions of the last map.
-        last_map: (before, after), each (height, width). The first is None if the model cannot take the images as it is.
-        macs: (before, after), multiply-accumulates for one image. The first is None where that of ``last_map`` is.
+        last_map: (before, after), each (height, width). The first is None if the unchanged model cannot take images of
+            this size.
+        macs: (before, after), multiply-accumulates for one image. The first is None if that of ``last_map`` is.
         params: (before, after), the number of parameters.
     """
 
@@ -48,7 +50,7 @@ class Adaptation:
         """Return the adapted model: a copy, or ``model`` itself with ``inplace``.
 
         Args:
-            model: the model of the plan, or one that is built in the same way.
+            model: the model that was passed to ``plan``, or another one with the same layers.
             inplace: change the model itself instead of a copy.
 
         Raises:

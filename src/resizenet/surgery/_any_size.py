@@ -25,8 +25,9 @@ Position = Literal["center", "top_left", "top_right", "bottom_left", "bottom_rig
 class AnySize(nn.Module):
     """Pads images until both sides are multiples of a number, calls the model, and crops every map in its output.
 
-    For dense models that raise, or drop lines, if a side is not a multiple of 14 or 32, for example. An image whose
-    sides are multiples already is not changed. Keys of the state dict are those of the model, after ``model.``.
+    Many dense models raise an error, or ignore the last rows and columns, if a side is not a multiple of a number such
+    as 14 or 32. An image whose sides are multiples already is not changed. In the state dict, the keys of the model
+    begin with ``model.``.
 
     A map is a tensor of four dimensions or more, (..., h, w), whose height and width are those of the padded image
     divided by a stride s, or multiplied by a factor r. It is cropped to (ceil(H / s), ceil(W / s)), or (r * H, r * W),
@@ -36,14 +37,15 @@ class AnySize(nn.Module):
 
     Args:
         model: called with the padded images and with all other arguments of ``forward``.
-        multiple: both sides become multiples of it, in pixels. "auto" finds the smallest multiple that the model takes
-            and at which no patch embedding or pooling drops lines, by running a copy without values on images of
-            different sizes. It tries powers of two and three or seven times these, up to 128.
+        multiple: both sides are padded to multiples of it, in pixels. "auto" runs a copy of the model without values on
+            images of different sizes. It finds the smallest number for which the model raises no error and no patch
+            embedding or pooling ignores rows or columns. It tries powers of two and three or seven times these, up to
+            128.
         mode: "replicate" repeats the border, "reflect" mirrors the image at its border pixel, "constant" fills.
         fill: value of the new pixels for ``mode="constant"``.
-        position: position of the image on the padded canvas: "top_left" (pads on the right and at the bottom, so that
+        position: position of the image in the padded image: "top_left" (pads on the right and at the bottom, so that
             coordinates do not change), "center", "top_right", "bottom_left" or "bottom_right". If there is padding
-            above or on the left, a map of stride s is cropped from floor(padding / s) on.
+            above or on the left, the crop of a map of stride s begins at floor(padding / s).
         mask_argument: name of the argument of the model that takes a padding mask, such as "pixel_mask". The mask is a
             bool tensor (B, padded height, padded width), true on the image. If the caller passes a mask (B, H, W)
             under this name, it is padded with zeros instead.
@@ -52,7 +54,7 @@ class AnySize(nn.Module):
     Raises:
         ArgumentError: an argument outside its range.
         UnknownNameError: an unknown mode or position.
-        UnsupportedModelError: ``multiple="auto"``, and the model cannot run without values or takes no such multiple.
+        UnsupportedModelError: with ``multiple="auto"``, the model cannot run without values, or no number is found.
 
     Example:
         >>> import torch
@@ -150,8 +152,8 @@ def _parse_multiple(model: nn.Module, multiple: int | Literal["auto"], in_channe
     if found is None:
         raise UnsupportedModelError(
             f'AnySize: multiple="auto" found no number up to 128 such that {type(model).__name__} takes images of '
-            f"{in_channels} channels whose sides are multiples of it; pass the number, or see why report(model, size) "
-            "fails"
+            f"{in_channels} channels whose sides are multiples of it; pass the number, or call report(model, size) for "
+            "the model's error"
         )
     return found
 

@@ -25,9 +25,9 @@ class Change:
         what: "kernel", "stride", "padding" and "padding mode" of a convolution or pooling; "channels" of the image;
             "classes" of a classifier; "type" of a module that is replaced; "grid" of position embeddings, in patches;
             "window" of attention, in positions.
-        before, after: its value; a side for "kernel", "stride" and "padding", and text such as "14x14" for "grid" and
-            "window".
-        how: how new weights are made; None if the change needs none.
+        before, after: the old and the new value; that of one axis for "kernel", "stride" and "padding", and text such
+            as "14x14" for "grid" and "window".
+        how: how the new weights are made, such as "center"; None if no weights are made.
     """
 
     path: str

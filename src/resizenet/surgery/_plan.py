@@ -46,14 +46,15 @@ def plan(
 ) -> Adaptation:
     """Plan the changes that ``adapt`` makes, without changing the model.
 
-    A copy of the model without values is traced at the input size, changed, and traced again. So a plan is known to
-    work, and it says what the changes do to the last map, the operations and the parameters.
+    A copy of the model without values (on the meta device) is traced at the input size, changed, and traced again. So
+    the changes are tried before they are returned. The plan has the size of the last map, the multiply-accumulates and
+    the number of parameters before and after the changes.
 
     Args: as for ``adapt``.
 
     Raises:
         UnsupportedModelError: the model cannot be traced, or a stride, the stem or the classifier cannot be changed as
-            requested. The message says what stands in the way and what to do instead.
+            requested. The message has the reason and an alternative.
         SizeError, ArgumentError, UnknownNameError: an argument is outside its range.
 
     Example:

@@ -57,21 +57,21 @@ class _ChooseBySize:
 
 
 def switch_norms(model: nn.Module, sizes: Iterable[Size], *, inplace: bool = False) -> nn.Module:
-    """Give each BatchNorm its own statistics, weight and bias for every input size; the convolutions are shared.
+    """Give each BatchNorm its own statistics, weight and bias for every input size; all other layers are shared.
 
-    Feature maps have other statistics at another input size, so that one set of statistics fits one size only. Each
-    call of the model uses the set of the size of its images. At first, all sets equal those of the model. Train with
-    batches of all sizes, as ``transforms.MultiResolutionBatchSampler`` draws them.
+    The statistics of feature maps depend on the input size. Each call of the model uses the set of statistics, weights
+    and biases for the size of its images. At first, all sets equal those of the model. Train with batches of all sizes,
+    as ``transforms.MultiResolutionBatchSampler`` makes them.
 
-    Call the model itself, or a model that contains it: methods such as ``forward_features`` do not look at the size and
-    use the set of the last call.
+    Call the model itself, or a model that contains it. Other methods, such as ``forward_features``, do not select a
+    set. They use that of the last call.
 
     Source: Wang et al. 2020, "Resolution Switchable Networks for Runtime Efficient Image Recognition" (arXiv
     2007.09558, section 3.1).
 
     Args:
         model: any model with BatchNorm whose first argument is the images, (..., H, W).
-        sizes: (height, width) in pixels, or one int for a square, of the images that the model will get.
+        sizes: the sizes of the images, each (height, width) in pixels or one int for a square.
         inplace: change the model itself instead of a copy.
 
     Returns:
@@ -80,7 +80,7 @@ def switch_norms(model: nn.Module, sizes: Iterable[Size], *, inplace: bool = Fal
     Raises:
         ArgumentError: no size, or the same size twice.
         SizeError: a size that is not positive or not whole.
-        UnsupportedModelError: the model has no BatchNorm, is one, has switched norms already, or cannot be copied.
+        UnsupportedModelError: the model has no BatchNorm, is one, is a result of this function, or cannot be copied.
 
     Example:
         >>> import torch

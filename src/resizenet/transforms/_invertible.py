@@ -25,30 +25,31 @@ class Invertible:
         fill: Fill = 0,
         mask_fill: int = 0,
     ) -> Any:
-        """Map boxes, keypoints, masks, maps, images and video on the canvas back to the source image.
+        """Map boxes, keypoints, masks, maps, images and video of a transformed image back to the source image.
 
-        The canvas is that of evaluation. For what a random transform made, put a ``GeometryRecord`` into the sample.
+        The canvas is the transformed image; a policy uses its evaluation transform. For a random transform, put a
+        ``GeometryRecord`` into the sample and call its ``inverse``.
 
-        Boxes and keypoints are mapped exactly; in integers they are rounded half up. Masks take the label of the canvas
-        pixel under the center of each source pixel. Maps, images and video are resized with the transform's own
-        interpolation, its first if there are several. The sample may be any nesting of dicts, lists and tuples. All
-        plain tensors of three dimensions or more are maps (..., H, W) on the canvas. Labels, scores and other values
-        are not changed.
+        Boxes and keypoints are mapped exactly. Integer coordinates are rounded half up. In masks, each source pixel
+        gets the label of the canvas pixel at its center. Maps, images and video are resized with the interpolation of
+        the transform, or with its first one if there are several. The sample may be any nesting of dicts, lists and
+        tuples. Plain tensors of three dimensions or more are maps (..., H, W) of the size of the canvas. Labels, scores
+        and other values are not changed.
 
         Args:
-            sample: what is on the canvas.
+            sample: predictions or other values of the canvas.
             source_size: (height, width) of the source image in pixels, or one int for a square.
             format: format of boxes that are plain tensors (N, 4): "XYXY", "XYWH" or "CXCYWH". They come back as plain
-                tensors. None if boxes are ``tv_tensors.BoundingBoxes``.
+                tensors. With None, only ``tv_tensors.BoundingBoxes`` are boxes.
             clamp: clip boxes to the source image. Keypoints are never clipped.
             fill: value of source pixels that are not on the canvas, in maps, images and video.
             mask_fill: label of such pixels in masks.
 
         Returns:
-            The same nesting, on a canvas of ``source_size``.
+            The same nesting, with values for an image of ``source_size``.
 
         Raises:
-            ShapeError: the sample is not on the canvas that an image of ``source_size`` gets.
+            ShapeError: the size of the sample is not that to which the transform changes ``source_size``.
             SizeError, ArgumentError, UnknownNameError: an argument outside its range.
         """
         transform = self._deterministic()

@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 
 class GeometryRecord(GeometryOnly):
-    """Rides in a sample through random transforms, and maps what is on their canvas back to the source image.
+    """Records resizes, crops, paddings and flips of a sample, and maps predictions back to the source image.
 
-    Put one for the source's size into the sample. Resizes, crops, paddings and flips of this library and of
-    ``torchvision.transforms.v2`` change it as they change the image, with the same draws. It cannot follow rotations
-    and other warps, and raises there.
+    Put a record with the size of the source image into the sample. The transforms of this library and of
+    ``torchvision.transforms.v2`` then change it as they change the image, with the same random numbers. Rotations and
+    other warps cannot be recorded and raise ArgumentError.
 
-    It is a tensor of eight numbers, so it passes through a DataLoader. ``default_collate`` makes a plain tensor (B, 8)
-    of the records of a batch; ``GeometryRecord.unbatch`` makes records of it again. To ``BatchResize`` and
-    ``BatchRandomResizedCrop`` pass a list with one record per image.
+    A record is a tensor of eight numbers, so it can pass through a DataLoader. ``default_collate`` makes a plain tensor
+    (B, 8) of the records of a batch, and ``GeometryRecord.unbatch`` makes records of that tensor. To ``BatchResize``
+    and ``BatchRandomResizedCrop``, pass a list with one record for each image.
 
     Args:
         source_size: (height, width) of the source image in pixels, or one int for a square.
@@ -51,7 +51,7 @@ class GeometryRecord(GeometryOnly):
     """
 
     def __new__(cls, source_size: Size) -> Self:
-        """Make the record of an image that is not transformed yet."""
+        """Make the record of an image before the first transform."""
         size = parse_size(source_size, argument="source_size")
         return cls._of(View(size, size))
 
@@ -100,10 +100,13 @@ class GeometryRecord(GeometryOnly):
         mask_fill: int = 0,
         interpolation: Interpolation = "bilinear",
     ) -> Any:
-        """Map what is on the canvas back to the source image; for the arguments see ``ResizePolicy.inverse``.
+        """Map boxes, keypoints, masks, maps, images and video of the transformed image back to the source image.
+
+        The arguments are those of ``ResizePolicy.inverse``. ``interpolation`` is used for maps, images and video.
 
         Raises:
-            ShapeError: the sample is not on the canvas of this record.
+            ShapeError: the size of the sample is not the ``canvas_size`` of this record.
+            ArgumentError, UnknownNameError: an argument outside its range.
         """
         check_choice("interpolation", interpolation, INTERPOLATIONS)
         inverse = Inverse(

@@ -26,7 +26,7 @@ class OnnxResize:
     Args:
         coordinate_transformation_mode: where the centers of the output pixels lie on the input.
         cubic_coeff_a: the coefficient a of the cubic kernel.
-        exclude_outside: pixels outside the image have no weight; otherwise the border's pixel stands for them.
+        exclude_outside: give pixels outside the image the weight 0; otherwise they have the value of the border.
 
     Raises:
         UnknownNameError: an unknown coordinate_transformation_mode.
