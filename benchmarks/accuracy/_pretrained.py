@@ -97,7 +97,7 @@ WAYS: dict[str, tuple[Features, int | None]] = {
     "folded, upscaled to 64 px": (folded, 64),
 }
 RATES = (0.007, 0.02, 0.06)
-CHOSEN = dict.fromkeys(WAYS, 0.02)  # the best of RATES by the validation images of the version "rates"
+CHOSEN = dict.fromkeys(WAYS, 0.02)  # the best of RATES by the version "rates", where that has been run
 
 
 def _load(path: Path, *, train: slice, test: slice) -> ImageData:

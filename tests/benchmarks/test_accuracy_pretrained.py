@@ -6,6 +6,8 @@ import torch
 from benchmarks.accuracy._pretrained import (
     ADAPT_FEATURES,
     ADAPT_PRETRAINED,
+    CHOSEN,
+    RATES,
     WAYS,
     TrainedInFloat32,
     adapted,
@@ -13,6 +15,7 @@ from benchmarks.accuracy._pretrained import (
     folded,
     native,
 )
+from benchmarks.accuracy._results import load
 from torch import nn
 from torch.nn import functional as F
 
@@ -62,6 +65,16 @@ def test_the_classifier_computes_the_same_features(images: torch.Tensor) -> None
     model = classifier(folded).eval()
     torch.testing.assert_close(model[0](images), folded().eval()(images))
     assert model(images).shape == (2, 10)
+
+
+def test_every_way_has_the_rate_that_was_best_for_the_validation_images() -> None:
+    """Ways that were not tried with every rate yet are left out."""
+    found = load("adapt_pretrained-rates")
+    tried = [way for way in WAYS if all(f"{way}, lr {rate:g}" in found for rate in RATES)]
+    assert tried
+    for way in tried:
+        accuracies = {rate: found[f"{way}, lr {rate:g}"][0]["accuracy"] for rate in RATES}
+        assert max(accuracies, key=accuracies.__getitem__) == CHOSEN[way]
 
 
 def test_validation_images_are_training_images_that_no_rate_is_trained_on(tmp_path, arrays) -> None:
