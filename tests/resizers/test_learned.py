@@ -192,8 +192,8 @@ def test_the_slope_is_that_of_every_leaky_relu() -> None:
     [
         ({"channels": 0}, "channels: expected a positive int, got 0"),
         ({"num_blocks": -1}, "num_blocks: expected a non-negative int, got -1"),
-        ({"negative_slope": -0.1}, "negative_slope: expected a number at least 0, got -0.1"),
-        ({"negative_slope": "0.2"}, "negative_slope: expected a number at least 0, got '0.2'"),
+        ({"negative_slope": -0.1}, "negative_slope: expected a number at least 0 and at most 2.147"),
+        ({"negative_slope": "0.2"}, "negative_slope: expected a number at least 0 and at most 2.147"),
         ({"norm": "layer"}, "norm: expected one of 'batch', 'group', 'none', got 'layer'"),
         ({"kernels": "force"}, "kernels: expected one of 'auto', 'always', 'never', got 'force'"),
     ],
