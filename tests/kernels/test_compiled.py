@@ -16,11 +16,9 @@ SHARED = {80: 163 * 1024, 90: 227 * 1024, 100: 227 * 1024}  # bytes that a progr
 REGISTERS = 65536 // 256  # per thread, if an SM runs one program of 8 warps
 triton = pytest.importorskip("triton", reason="the kernels are optional, and so is triton")
 OLD_TRITON = tuple(map(int, triton.__version__.split(".")[:2])) < (3, 7)
-# Bytes that variants of the kernels spill so that two programs run on an SM of sm_80; with 3 channels none do.
-SPILLED_HEAD = {80: 128 if OLD_TRITON else 16, 90: 0, 100: 0}
-SPILLED_MOMENTS = {80: 16 if OLD_TRITON else 0, 90: 0, 100: 0}
-# Measured with triton 3.6 and 3.9 for 3 channels: the weight gradients do not quite fit the registers of sm_80.
+# Bytes, measured with triton 3.6 and 3.9: the weight gradients do not quite fit the registers of sm_80.
 SPILLED_BACKWARD = {80: 560 if OLD_TRITON else 496, 90: 0, 100: 0}
+SPILLED_BACKWARD_VARIANT = {80: 616 if OLD_TRITON else 528, 90: 0, 100: 0}  # the most of any, with 2 channels
 
 capabilities = pytest.mark.parametrize("capability", MATRIX_INSTRUCTION)
 HalfResizer = Callable[[Resizer], kernels.TritonHalfResizer]
@@ -77,10 +75,10 @@ def test_every_variant_fits_the_chip(
         x = images(in_channels, dtype, layout)
         found = compiled(lambda: infer(half_resizer, x, channels), capability)  # noqa: B023
         for kernel in (kernel for variants in found.values() for kernel in variants):
-            assert kernel.stack <= SPILLED_HEAD[capability]
+            assert kernel.stack == 0
             assert kernel.shared <= SHARED[capability]
     for in_channels in (1, 2, 3):
         x = images(in_channels, dtype, layout)
         found = compiled(lambda: train(x), capability)  # noqa: B023
-        assert found["_moments_kernel"][0].stack <= SPILLED_MOMENTS[capability]
-        assert found["_backward_kernel"][0].stack <= SPILLED_BACKWARD[capability]
+        assert found["_moments_kernel"][0].stack == 0
+        assert found["_backward_kernel"][0].stack <= SPILLED_BACKWARD_VARIANT[capability]
