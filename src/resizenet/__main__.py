@@ -172,7 +172,9 @@ def _parser() -> argparse.ArgumentParser:
     several.add_argument(
         "--sizes", type=int, nargs="+", default=[32, 64, 128, 224], metavar="PX", help="sides of square images"
     )
-    _add_audit(commands.add_parser("audit", help="whose resize one pipeline is, or how far two pipelines are apart"))
+    _add_audit(
+        commands.add_parser("audit", help="the library whose resize a pipeline computes, or two pipelines compared")
+    )
     models = commands.add_parser("models", help="names, parameters and MACs of the models for small images")
     models.add_argument("--weights", action="store_true", help="list the trained weights that come with the package")
     return parser

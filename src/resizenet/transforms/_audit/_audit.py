@@ -25,13 +25,13 @@ from ._plot import plot_audit
 
 @dataclass(frozen=True)
 class Difference:
-    """How far the results of two pipelines for one image are apart, in levels of 0 to 255.
+    """The difference between the results of two pipelines, in levels of 0 to 255.
 
     Args:
-        largest: the largest difference.
-        mean: the mean difference.
-        psnr: the peak signal-to-noise ratio in dB for a photograph-like image; infinite if they are equal.
-        where: where most of the difference is, in words.
+        largest: the largest absolute difference on an image of noise.
+        mean: the mean absolute difference on the same image.
+        psnr: the peak signal-to-noise ratio in dB for a photograph-like image; infinite if the results are equal.
+        where: a sentence on where most of the difference is.
     """
 
     largest: float
@@ -42,7 +42,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Effect:
-    """What the difference does to a model: the share of changed predictions and how far the logits move."""
+    """The effect of the difference on a model: the share of changed predictions and the mean change of the logits."""
 
     images: int
     changed: float
@@ -51,15 +51,16 @@ class Effect:
 
 @dataclass(frozen=True)
 class ResizeAudit:
-    """What ``audit`` found; ``str()`` is the report.
+    """The result of ``audit``; ``str()`` formats it as text.
 
     Args:
-        size: (height, width) of the test images.
-        train: what the first pipeline is.
-        serve: what the second pipeline is; None if there is only one.
-        difference: between the two; None if there is only one, or if their results cannot be compared.
-        effect: on a model, if images and a model were given.
-        advice: what to write instead of the second pipeline, or ways to write the only one.
+        size: (height, width) of the test images in pixels.
+        train: the resize that the first pipeline computes.
+        serve: the resize that the second pipeline computes; None if there is only one pipeline.
+        difference: the difference between the two; None if there is only one, or if their results cannot be compared.
+        effect: the effect of the difference on a model; None without images and a model.
+        advice: code of this library that computes the resize of the first pipeline. It is empty if the resize is
+            unknown, or if both pipelines have the same resize.
     """
 
     size: tuple[int, int]
@@ -96,7 +97,7 @@ class ResizeAudit:
             A ``matplotlib.figure.Figure``.
 
         Raises:
-            ArgumentError: the results are no images.
+            ArgumentError: the results are not images.
             ModuleNotFoundError: matplotlib is not installed.
         """
         if not self._pictures:
@@ -113,35 +114,36 @@ def audit(
     model: nn.Module | None = None,
     inputs: Inputs = "auto",
 ) -> ResizeAudit:
-    """Find out whose resize a pipeline is, or how far two pipelines are apart.
+    """Find the library whose resize a preprocessing pipeline computes, or compare two pipelines.
 
     A pipeline is a transform, a policy (its ``eval()``), any function from an image to an image, or text such as
-    "opencv area 224". It is called on test images as a PIL image, a NumPy array (H, W, 3), a uint8 tensor (3, H, W), a
-    uint8 batch (1, 3, H, W) or a batch of floats from 0 to 1, the first of these that it takes.
+    "opencv area 224". It is called with test images. Their type is the first of the following that the pipeline takes:
+    a PIL image, a NumPy array (H, W, 3), a uint8 tensor (3, H, W), a uint8 batch (1, 3, H, W), or a batch of floats
+    from 0 to 1.
 
-    Its results are compared with the resizes of all libraries that ``functional.resize`` knows, alone or with a crop, a
-    padding, a normalization or swapped channels around them. A name is given only for a resize that agrees with the
-    results for noise and for a photograph-like image: to the bit for uint8, to rounding for floats, or to one level,
-    which the report says. Otherwise it is "none of these".
+    Its results are compared with the resizes of all libraries that ``functional.resize`` supports, alone or together
+    with a crop, a padding, a normalization or swapped channels. A resize is named only if it gives the same results for
+    noise and for a photograph-like image: bit for bit for uint8, up to rounding for floats, or up to one level, which
+    the report then says. Otherwise the report says "none of these".
 
-    Libraries may agree at one size. The report lists those that do.
+    Several libraries may give the same results at one size. The report lists all of them.
 
     Args:
-        train: the pipeline of the training, or the only one.
-        serve: the pipeline of the serving.
+        train: the pipeline that is used in training, or the only one.
+        serve: the pipeline that is used in inference.
         size: (height, width) of the test images in pixels, or one int for a square.
         images: uint8 images, (3, H, W) tensors, NumPy arrays (H, W, 3) or PIL images, for ``model``.
-        model: takes a batch of what the pipelines return and returns logits (B, classes); uint8 is scaled to 0..1.
+        model: takes a batch of results of the pipelines, with uint8 scaled to 0..1, and returns logits (B, classes).
         inputs: "auto", or the kind of image that the pipelines take: "pil", "numpy", "tensor", "batch" or "floats".
 
     Returns:
-        What was found; it prints as a report.
+        The resizes that were found and the difference between them; ``print`` shows them as text.
 
     Raises:
         SizeError: a size that is not positive or not whole.
-        ArgumentError: not a pipeline, one that raises for every kind of image, text without a size where no other
-            pipeline gives one, or only one of ``images`` and ``model``.
-        UnknownNameError: an unknown library or interpolation in text, or an unknown word for ``inputs``.
+        ArgumentError: not a pipeline, a pipeline that raises an error for every type of image, text without a size if
+            the other pipeline gives no size either, or only one of ``images`` and ``model``.
+        UnknownNameError: an unknown library or interpolation in text, or an unknown value of ``inputs``.
 
     Example:
         >>> from torchvision.transforms import v2
