@@ -80,6 +80,7 @@ PAGES = {
     "learned_resizer": Page(figures=(_ARMS, _CURVES)),
     "fold_transfer": Page(tables=(_tables.fold_table,)),
     "transfer": Page(tables=(partial(_tables.accuracy_table, speed=False),), figures=(_MACS,)),
+    "adapt_families": Page(figures=(_MACS,)),
     "adapt_features": Page(tables=(partial(_tables.accuracy_table, speed=False),), figures=(_MACS,)),
     "adapt_pretrained": Page(figures=(_MACS,)),
     "imagenette": Page(figures=(_ARMS, _CURVES)),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from ._cifar import CROP_POLICY, FOLD_TRANSFER, RESNET20_RECIPE, RESNET50_FIX, SHAPE, STEM_BY_RESOLUTION
 from ._experiment import Experiment
+from ._families import ADAPT_FAMILIES
 from ._pretrained import ADAPT_FEATURES, ADAPT_PRETRAINED
 from ._record import RECORD
 from ._resizer import IMAGENETTE, IMAGEWOOF, LEARNED_RESIZER, RESIZER_STABILITY
@@ -25,6 +26,7 @@ EXPERIMENTS: dict[str, dict[str, Experiment]] = {
     "transfer": TRANSFER,
     "adapt_features": ADAPT_FEATURES,
     "adapt_pretrained": ADAPT_PRETRAINED,
+    "adapt_families": ADAPT_FAMILIES,
     "imagenette": IMAGENETTE,
     "imagewoof": IMAGEWOOF,
     "resizer_stability": RESIZER_STABILITY,

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+import torchvision
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from benchmarks.accuracy import _docs
 from benchmarks.accuracy._data import ImageData
 from benchmarks.accuracy._experiments import EXPERIMENTS, versions
+from benchmarks.accuracy._families import convnext_tiny, efficientnet_b0
 from benchmarks.accuracy._networks import SpaceToDepthResizer
 from benchmarks.accuracy._train import Recipe, parameter_groups
 from benchmarks.accuracy._transfer import LiteFeatures, extract
@@ -41,7 +43,15 @@ def test_every_experiment_has_a_page_and_every_reference_is_an_arm() -> None:
         assert all(arm.start is None or arm.start in experiment.arms for arm in experiment.arms.values())
 
 
-NETWORKS = ["stem_by_resolution", "resnet50_fix", "shape", "learned_resizer", "crop_policy", "fold_transfer"]
+NETWORKS = [
+    "stem_by_resolution",
+    "resnet50_fix",
+    "shape",
+    "learned_resizer",
+    "crop_policy",
+    "fold_transfer",
+    "adapt_families",
+]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -57,6 +67,23 @@ def test_every_arm_with_airnet_makes_ten_logits(name: str, version: str) -> None
     for arm in EXPERIMENTS[name][version].arms.values():
         with torch.inference_mode():
             assert arm.make().eval()(torch.rand(1, 3, 32, 32)).shape == (1, 10)
+
+
+def test_adapted_networks_of_other_families_have_a_last_map_of_4x4_and_the_others_one_position() -> None:
+    for name, arm in EXPERIMENTS["adapt_families"]["small"].arms.items():
+        expected = (4, 4) if name.endswith("adapted") else (1, 1)
+        assert rn.report(arm.make(), 32).final.output_map == expected, name
+
+
+def test_at_full_width_the_networks_are_torchvisions() -> None:
+    with torch.device("meta"):
+        pairs = [
+            (efficientnet_b0(1.0), torchvision.models.efficientnet_b0(num_classes=10)),
+            (convnext_tiny(96), torchvision.models.convnext_tiny(num_classes=10)),
+        ]
+    for ours, theirs in pairs:
+        shapes = [{name: value.shape for name, value in model.state_dict().items()} for model in (ours, theirs)]
+        assert shapes[0] == shapes[1]
 
 
 def macs(name: str, arm: str, *, version: str = "small") -> int:
