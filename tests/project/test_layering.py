@@ -29,6 +29,7 @@ NEEDS = {  # every room, and the rooms that it may import; __init__ and __main__
 }
 SHARED = {  # the private files that other rooms may import
     "functional._inputs",
+    "functional._fx",
     "functional._interpolation",
     "functional._libraries",
     "functional._memory_format",

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from .._sizes import Size, parse_size
 from ._dialects._apply import resize_like
 from ._dialects._table import find_dialect
+from ._fx import fx_leaf
 from ._inputs import check_image, result_dtype
 from ._interpolation import AnyInterpolation, Interpolation, Like, is_torch, parse_rule
 from ._matrix import apply_matrices, resize_matrix
@@ -65,6 +66,7 @@ def _resize_uint8(x: Tensor, size: tuple[int, int], interpolation: Interpolation
     return _interpolate(x, size, interpolation, antialias=antialias)
 
 
+@fx_leaf
 def resize(
     x: Tensor,
     size: Size,

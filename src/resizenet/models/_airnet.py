@@ -6,18 +6,28 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from einops import rearrange, reduce
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .._checks import check_positive, parse_number
 from .._errors import ArgumentError
+from ..functional._fx import fx_leaf
 from ._blocks import BlockOptions
 from ._layers import MakeAct, MakeNorm, ScaledLinear, check_callable, conv
 from ._resnet import ResNet, check_images
 from ._stems import Stem
 
 _SMALLEST = 9  # px: the 2x2 convolution and three pools leave one position of 9x9
+
+
+@fx_leaf
+def _at_least_smallest(x: Tensor) -> Tensor:
+    """``x``, with its border repeated if a side is shorter than ``_SMALLEST``."""
+    height, width = x.shape[2:]
+    if min(height, width) < _SMALLEST:
+        return F.pad(x, (0, max(0, _SMALLEST - width), 0, max(0, _SMALLEST - height)), mode="replicate")
+    return x
 
 
 class WhiteningStem(Stem):
@@ -39,10 +49,7 @@ class WhiteningStem(Stem):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, 8 in_channels, H - 1, W - 1)."""
-        height, width = x.shape[2:]
-        if min(height, width) < _SMALLEST:
-            x = F.pad(x, (0, max(0, _SMALLEST - width), 0, max(0, _SMALLEST - height)), mode="replicate")
-        out: Tensor = self.act(self.conv(x))
+        out: Tensor = self.act(self.conv(_at_least_smallest(x)))
         return out
 
     def _add_convolution(self, in_channels: int, out_channels: int) -> None:
@@ -181,7 +188,7 @@ class AirNet(ResNet):
 
     def forward_head(self, features: Tensor) -> Tensor:
         """The last map, (B, num_features, H', W') -> (B, num_classes), or (B, num_features) without a classifier."""
-        logits: Tensor = self.fc(reduce(features, "b c h w -> b c", "max"))
+        logits: Tensor = self.fc(features.amax((2, 3)))
         return logits
 
     def _make_classifier(self, num_classes: int) -> nn.Module:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from einops import reduce
 from torch import Tensor, nn
 
 from .._checks import (
@@ -22,6 +21,7 @@ from .._checks import (
     parse_number,
 )
 from .._errors import ArgumentError, DtypeError, ShapeError
+from ..functional._fx import is_proxy
 from ..functional._inputs import FLOATS, check_dense
 from ._layers import MakeAct, MakeNorm, check_callable
 from ._stems import STEMS, Stem, StemName
@@ -127,7 +127,7 @@ class ResNet(nn.Module):
 
     def _check_input(self, x: Tensor) -> None:
         check_images(type(self).__name__, x, self.in_channels)
-        if self.training or not torch.compiler.is_compiling():  # eval mode is exported for every size
+        if not is_proxy(x) and (self.training or not torch.compiler.is_compiling()):  # exported in eval for every size
             self._check_statistics(x)
 
     def _check_statistics(self, x: Tensor) -> None:
@@ -182,7 +182,7 @@ class ResNet(nn.Module):
 
     def forward_head(self, features: Tensor) -> Tensor:
         """The last map, (B, num_features, H', W') -> (B, num_classes), or (B, num_features) without a classifier."""
-        logits: Tensor = self.fc(reduce(features, "b c h w -> b c", "mean"))
+        logits: Tensor = self.fc(features.mean((2, 3)))
         return logits
 
     def forward(self, x: Tensor) -> Tensor:
@@ -213,6 +213,8 @@ class ResNet(nn.Module):
 
 def check_images(operation: str, x: Tensor, channels: int) -> None:
     """Raise ShapeError or DtypeError unless ``x`` is a floating point tensor (B, channels, H, W) with pixels."""
+    if is_proxy(x):  # torch.fx traces the model
+        return
     check_dense(operation, x, f"(B, {channels}, H, W)")
     if x.ndim != 4 or x.shape[1] != channels or 0 in x.shape[2:]:
         raise ShapeError(f"{operation}: expected (B, {channels}, H, W), got {tuple(x.shape)}")

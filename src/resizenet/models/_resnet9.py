@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from einops import reduce
 from torch import Tensor, nn
 
 from ._blocks import BlockOptions
@@ -76,7 +75,7 @@ class ResNet9(ResNet):
 
     def forward_head(self, features: Tensor) -> Tensor:
         """The last map, (B, 512, H', W') -> (B, num_classes), or (B, 512) without a classifier."""
-        logits: Tensor = self.fc(reduce(features, "b c h w -> b c", "max"))
+        logits: Tensor = self.fc(features.amax((2, 3)))
         return logits
 
     def _make_classifier(self, num_classes: int) -> nn.Module:

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from .._checks import check_choice, check_positive
-from .._errors import DtypeError, ShapeError
+from .._errors import ArgumentError, DtypeError, ShapeError
 from .._modules import copy_model
 from .._sizes import Size, parse_size
 from ..functional import INTERPOLATIONS, resize
+from ..functional._fx import fx_leaf, is_proxy
 from ..functional._inputs import FLOATS, check_dense
 from ..functional._interpolation import Interpolation
 from ..functional._memory_format import is_channels_last
@@ -55,7 +56,11 @@ class BaseResizer(nn.Module):
             ShapeError: not four dimensions, no pixel, or the wrong number of channels.
             DtypeError: a dtype that the resizer does not support.
         """
-        self._check_input(x)
+        if not is_proxy(x):
+            self._check_input(x)
+        if is_proxy(size):
+            _check_no_size(size)
+            size = None
         return self._forward(x, self.size if size is None else parse_size(size))
 
     def _check_input(self, x: Tensor) -> None:
@@ -78,6 +83,19 @@ class BaseResizer(nn.Module):
 
     def extra_repr(self) -> str:
         return f"size={self.size}, interpolation={self.interpolation!r}, antialias={self.antialias}"
+
+
+@fx_leaf
+def _check_no_size(size: Size | None) -> None:
+    """Raise ArgumentError if a graph of torch.fx, which has the resizer's own size, is called with another."""
+    if size is not None:
+        raise ArgumentError(f"size: expected None, because a graph of torch.fx has a fixed size, got {size!r}")
+
+
+@fx_leaf
+def _in_format(out: Tensor, x: Tensor, *, channels_last: bool) -> Tensor:
+    wanted = channels_last or is_channels_last(x)
+    return out.contiguous(memory_format=torch.channels_last if wanted else torch.contiguous_format)
 
 
 class LearnedResizer(BaseResizer):
@@ -106,10 +124,12 @@ class LearnedResizer(BaseResizer):
             expected = f"(B, {self.in_channels}, H, W) with at least one pixel"
             raise ShapeError(f"{type(self).__name__}: expected {expected}, got {tuple(x.shape)}")
 
-    def _memory_format_for(self, x: Tensor) -> torch.memory_format:
-        """channels_last if ``x`` or the resizer's weights are, otherwise contiguous."""
-        channels_last = any(map(is_channels_last, (x, *self.parameters())))
-        return torch.channels_last if channels_last else torch.contiguous_format
+    def _in_format_for(self, out: Tensor, x: Tensor) -> Tensor:
+        """``out`` in channels_last if ``x`` or the resizer's weights are, otherwise contiguous."""
+        return _in_format(out, x, channels_last=self._has_channels_last_weights())
+
+    def _has_channels_last_weights(self) -> bool:
+        return any(map(is_channels_last, self.parameters()))
 
     def _skip_matrix(self, like: Tensor) -> Tensor:
         """(out_channels, in_channels): how the skip mixes the channels, with the dtype and device of ``like``."""

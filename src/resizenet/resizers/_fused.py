@@ -16,6 +16,7 @@ from .._checks import check_choice
 from .._errors import ArgumentError, UnsupportedModelError
 from .._modules import copy_model
 from .._sizes import Size
+from ..functional._fx import fx_leaf, is_proxy
 from ..functional._interpolation import Interpolation
 from ..functional._memory_format import is_channels_last
 from ..kernels import (
@@ -134,14 +135,14 @@ class FusedResizer(LearnedResizer):
 
     def _forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         check_enough_values(self, x, size)
-        if self.half_resizer is not None:
+        if self.half_resizer is not None and not is_proxy(x):
             reason = self.half_resizer.why_unsupported(x, size)
             if reason is None:
                 out: Tensor = self.half_resizer(x)
-                return out.contiguous(memory_format=self._memory_format_for(x))
+                return self._in_format_for(out, x)
             if self.kernels == "always":
                 raise ArgumentError(f"kernels='always' does not support this call: {reason}")
-        if x.device.type != "cpu" or torch.compiler.is_compiling():
+        if is_proxy(x) or x.device.type != "cpu" or torch.compiler.is_compiling():
             return self._compute(x, size)
         image_bytes = self.channels * x.shape[2] * x.shape[3] * x.element_size()
         chunks = torch.split(x, max(1, _CPU_CHUNK_BYTES // image_bytes))
@@ -155,11 +156,11 @@ class FusedResizer(LearnedResizer):
         for block in self.blocks:
             z = block(z) + z
         out: Tensor = self._plain(x, size) + self.tail(self.merge(z) + b)
-        return out.contiguous(memory_format=self._memory_format_for(x))
+        return self._in_format_for(out, x)
 
-    def _memory_format_for(self, x: Tensor) -> torch.memory_format:
-        """As in a ``Resizer``, whose weights may have another format than those of its fused copy."""
-        return torch.channels_last if self.channels_last or is_channels_last(x) else torch.contiguous_format
+    def _has_channels_last_weights(self) -> bool:
+        """Whether the weights of the ``Resizer`` were; those of its fused copy always are."""
+        return self.channels_last
 
 
 class _Affine(nn.Module):
@@ -188,13 +189,19 @@ class _GroupAffine(nn.Module):
         self.norm = norm
 
     def forward(self, resized: Tensor, features: Tensor) -> Tensor:
-        if resized.shape[0] == 0:
-            return resized  # var_mean warns about an empty batch
-        groups = rearrange(features, "b (g c) h w -> b g (c h w)", g=self.norm.num_groups)
-        moments = torch.var_mean(groups.to(torch.promote_types(groups.dtype, torch.float32)), 2, correction=0)
-        size = self.norm.num_channels // self.norm.num_groups
-        variance, mean = (repeat(moment, "b g -> b (g c)", c=size) for moment in moments)
+        variance, mean = _group_moments(features, self.norm.num_groups)
         return apply_affine(resized, *affine_map(self.norm, variance, mean))
+
+
+@fx_leaf
+def _group_moments(features: Tensor, num_groups: int) -> Tensor:
+    """(2, B, C): the variance and the mean of each channel's group, at least in float32."""
+    groups = rearrange(features, "b (g c) h w -> b g (c h w)", g=num_groups)
+    groups = groups.to(torch.promote_types(groups.dtype, torch.float32))
+    if groups.shape[0] == 0:  # var_mean warns about an empty batch
+        return groups.new_empty(2, *features.shape[:2])
+    moments = torch.stack(torch.var_mean(groups, 2, correction=0))
+    return repeat(moments, "two b g -> two b (g c)", c=features.shape[1] // num_groups)
 
 
 class _NoNorm(nn.Module):
@@ -213,12 +220,17 @@ class _PhaseConv(nn.Module):
         self.bias = None if bias is None else nn.Parameter(bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        height, width = x.shape[2:]
-        even = F.pad(x, (0, width % 2, 0, height % 2)) if height % 2 or width % 2 else x  # F.pad by 0 copies
-        phases = F.conv2d(even, self.weight, self.bias, stride=2, padding=self.margin)
-        # via channels last, where each row of a block moves as a whole
-        pixels = rearrange(phases, "b (y x o) h w -> b (h y) (w x) o", y=2, x=2)
-        return rearrange(pixels, "b h w o -> b o h w")[:, :, :height, :width]
+        return _convolve_phases(x, self.weight, self.bias, margin=self.margin)
+
+
+@fx_leaf
+def _convolve_phases(x: Tensor, weight: Tensor, bias: Tensor | None, *, margin: int) -> Tensor:
+    height, width = x.shape[2:]
+    even = F.pad(x, (0, width % 2, 0, height % 2)) if height % 2 or width % 2 else x  # F.pad by 0 copies
+    phases = F.conv2d(even, weight, bias, stride=2, padding=margin)
+    # via channels last, where each row of a block moves as a whole
+    pixels = rearrange(phases, "b (y x o) h w -> b (h y) (w x) o", y=2, x=2)
+    return rearrange(pixels, "b h w o -> b o h w")[:, :, :height, :width]
 
 
 def _convolutions(layers: nn.Module) -> list[nn.Conv2d]:

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from .._checks import MAX_REPEATS, check_choice, check_positive, parse_number
 from .._errors import ArgumentError
 from .._sizes import Size
+from ..functional._fx import fx_leaf
 from ..functional._interpolation import Interpolation
 from ._base import BaseResizer, check_floating
 
@@ -78,6 +79,7 @@ class LaplacianResizer(BaseResizer):
         sigma = parse_number("sigma", sigma, above=0)
         check_choice("padding_mode", padding_mode, get_args(PaddingMode))
         self.padding_mode: PaddingMode = padding_mode
+        self.num_layers = num_layers
         distance = torch.arange(kernel_size, dtype=torch.float64) - kernel_size // 2
         self.kernel: list[float] = torch.softmax(-((distance / sigma) ** 2) / 2, 0).tolist()  # a normalized Gaussian
         self.weight = nn.Parameter(torch.zeros(num_layers))
@@ -114,7 +116,8 @@ class LaplacianResizer(BaseResizer):
 
     def _forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         out = self._plain(x, size)
-        for weight, bias in zip(self.weight, self.bias, strict=True):
+        for layer in range(self.num_layers):
+            weight, bias = self.weight[layer], self.bias[layer]
             blurred = self._blur(x)
             detail = self._plain(blurred - x, size)
             out = out + torch.tanh(weight.to(out.dtype) * detail + bias.to(out.dtype))
@@ -136,6 +139,7 @@ class LaplacianResizer(BaseResizer):
         return f"{super().extra_repr()}, kernel_size={len(self.kernel)}, padding_mode={self.padding_mode!r}"
 
 
+@fx_leaf
 def _pad(x: Tensor, dim: int, margin: int, mode: PaddingMode) -> Tensor:
     """Pad both ends of one axis; unlike in ``F.pad``, a reflected margin may exceed the image."""
     margins = (0, 0, margin, margin) if dim == 2 else (margin, margin, 0, 0)

@@ -13,6 +13,7 @@ from .._checks import MAX_COUNT, MAX_REPEATS, check_choice, check_non_negative, 
 from .._errors import ArgumentError
 from .._modules import check_model
 from .._sizes import Size
+from ..functional._fx import is_proxy
 from ..functional._interpolation import Interpolation
 from ..kernels import DEFAULT, KERNELS, Kernels, head_and_moments, merge_moments, why_unsupported_training
 from ._base import LearnedResizer
@@ -189,7 +190,7 @@ class Resizer(LearnedResizer):
         check_enough_values(self, x, size)
         # On CUDA GroupNorm of torch 2.11 returns contiguous features (github.com/pytorch/pytorch/issues/111824); this
         # can go with it. A sum has the memory format of its first term.
-        b = self._features(x, size).contiguous(memory_format=self._memory_format_for(x))
+        b = self._in_format_for(self._features(x, size), x)
         z = b
         for block in self.blocks:
             z = z + self._call(block, z)
@@ -200,7 +201,7 @@ class Resizer(LearnedResizer):
         return self.checkpoint and torch.is_grad_enabled()
 
     def _call(self, layers: nn.Module, x: Tensor) -> Tensor:
-        out: Tensor = recomputed(layers, x) if self._recomputes() else layers(x)
+        out: Tensor = recomputed(layers, x) if self._recomputes() and not is_proxy(x) else layers(x)
         return out
 
     def _features(self, x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -208,13 +209,13 @@ class Resizer(LearnedResizer):
         if self._takes_kernels(x, size):
             resized, variance, mean = head_and_moments(x, self.head)
             return batch_norm_behind_resize(self.norm, resized, variance, mean, count=x.numel() // x.shape[1])
-        if self._recomputes() and len(x) > 0:
+        if self._recomputes() and not is_proxy(x) and len(x) > 0:
             return self._features_in_chunks(x, size)
         return self._features_at_once(x, size)
 
     def _takes_kernels(self, x: Tensor, size: tuple[int, int]) -> bool:
         """Whether the training kernels compute the head of this call."""
-        if self.kernels == "never" or not self.training:
+        if self.kernels == "never" or not self.training or is_proxy(x):
             return False
         reason = self._why_unsupported(x, size)
         if reason is not None and self.kernels == "always":

@@ -10,9 +10,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from .._errors import ShapeError
 from ..functional import resize
+from ..functional._fx import fx_leaf, is_proxy
 from ..functional._interpolation import Interpolation
 
 
+@fx_leaf
 def resize_features(
     features: Tensor, size: tuple[int, int], *, interpolation: Interpolation, antialias: bool
 ) -> Tensor:
@@ -28,7 +30,7 @@ def resize_features(
     lengths = [torch.scalar_tensor(n, dtype=torch.int64, device=features.device) for n in features.shape[-2:]]
     far = (lengths[0] > 2 * size[0]) | (lengths[1] > 2 * size[1])
     both = [resize(features, size, interpolation=interpolation, antialias=choice) for choice in (True, False)]
-    return torch.where(far, *both)
+    return torch.where(far, both[0], both[1])
 
 
 def _exceeds(length: int, limit: int) -> bool | None:
@@ -41,7 +43,9 @@ def _exceeds(length: int, limit: int) -> bool | None:
 
 
 def is_size(x: Tensor, size: tuple[int, int]) -> bool:
-    """Whether (H, W) is ``size``; False in an exported graph whose dynamic size may be another."""
+    """Whether (H, W) is ``size``; False in an exported or traced graph whose size may be another."""
+    if is_proxy(x):
+        return False
     same = [length == wanted for length, wanted in zip(x.shape[2:], size, strict=True)]
     return all(map(statically_known_true, same)) if is_exporting() else all(same)
 
@@ -59,6 +63,7 @@ def affine_map(norm: _BatchNorm | nn.GroupNorm, variance: Tensor, mean: Tensor) 
     return scale, shift if norm.bias is None else norm.bias + shift
 
 
+@fx_leaf
 def apply_affine(features: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """``features * scale + shift`` with one rounding; ``scale`` and ``shift`` are (C,) or (B, C).
 
@@ -81,7 +86,7 @@ def normalizes_images_alone(norm: nn.Module) -> bool:
 
 def check_enough_values(module: nn.Module, x: Tensor, size: tuple[int, int]) -> None:
     """Raise ShapeError if a norm would see a single value, for which torch raises ValueError."""
-    if torch.compiler.is_compiling() or len(x) * min(x.shape[2] * x.shape[3], size[0] * size[1]) != 1:
+    if is_proxy(x) or torch.compiler.is_compiling() or len(x) * min(x.shape[2] * x.shape[3], size[0] * size[1]) != 1:
         return
     for norm in module.modules():
         alone = isinstance(norm, nn.GroupNorm) and norm.num_groups == norm.num_channels

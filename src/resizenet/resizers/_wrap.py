@@ -13,6 +13,7 @@ from .._errors import UnsupportedModelError
 from .._modules import accepts_loss_kwargs, call_with_images, copy_model, find_images
 from .._sizes import Size
 from .._weights import Source, check_weights, read_weights
+from ..functional._fx import is_proxy
 
 TAKES_IMAGES = (  # methods of other libraries whose first argument, or pixel_values, are images
     *("forward_features", "forward_intermediates", "get_intermediate_layers"),  # timm, DINO
@@ -78,6 +79,8 @@ class ResizedModel(nn.Module):
         Raises:
             DtypeError: no images were passed.
         """
+        if is_proxy(x):  # a graph of torch.fx takes the images only
+            return self.model(self.resizer(x))
         return self._resize_and_call(self.model, x, *args, size=size, **kwargs)
 
     def _resize_and_call(
