@@ -17,9 +17,6 @@ from resizenet.models import BasicBlock, FeatureExtractor, ResNet
 SIZE = (31, 37)
 IMAGES = [(1, 3, 20, 90), (2, 3, 62, 74), (3, 3, 91, 64)]  # the second is the fused LinearResizer's exact factor
 
-STEMS = ("cifar", "imagenet", "no_pool", "space_to_depth")
-PUBLISHED = ("airnet", "resnet9", "preact_resnet20", "se_resnet20")
-
 
 def small(**options: object) -> ResNet:
     return ResNet(BasicBlock, (1, 1), (4, 8), num_classes=5, **options)
