@@ -18,6 +18,7 @@ from torch import nn
 
 import resizenet as rn
 from benchmarks._records import Record, environment, write
+from resizenet.transforms import ResizePolicy
 
 from ._checkpoint import Checkpoint
 from ._data import ImageData
@@ -69,6 +70,13 @@ def run_all(session: Session, arms: list[str], seeds: int) -> bool:
     return True
 
 
+def complete(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Return a recorded recipe with every field of its policy; those that it lacks have their defaults."""
+    if recipe.get("policy") is None:
+        return recipe
+    return {**recipe, "policy": json.loads(json.dumps(ResizePolicy.from_dict(recipe["policy"]).to_dict()))}
+
+
 def differences(record: Record, terms: dict[str, Any], defaults: Recipe) -> list[str]:
     """Return how a finished run differs from the asked one, in words.
 
@@ -76,7 +84,12 @@ def differences(record: Record, terms: dict[str, Any], defaults: Recipe) -> list
     """
     wanted, defaults = json.loads(json.dumps([terms, asdict(defaults)]))
     wanted |= wanted.pop("recipe")
-    held = {**defaults, **record["recipe"], "precision": record["precision"], "data": record["data"] or wanted["data"]}
+    held = {
+        **defaults,
+        **complete(record["recipe"]),
+        "precision": record["precision"],
+        "data": record["data"] or wanted["data"],
+    }
     return [f"{key} {held[key]}, not {value}" for key, value in wanted.items() if held[key] != value]
 
 

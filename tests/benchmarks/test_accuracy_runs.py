@@ -19,12 +19,13 @@ from accelerate.state import AcceleratorState
 from benchmarks.accuracy import _experiments
 from benchmarks.accuracy.__main__ import main
 from benchmarks.accuracy._experiment import Arm, Experiment
-from benchmarks.accuracy._run import Session
+from benchmarks.accuracy._run import Session, complete
 from benchmarks.accuracy._train import Recipe, Training
 from PIL import Image
 from torch import Tensor, nn
 
 from resizenet.models import ResNet, WideBlock
+from resizenet.transforms import RandomResizedCropPolicy
 
 Run = Callable[..., dict[str, Any]]
 Arrays = Callable[..., dict[str, np.ndarray]]
@@ -198,6 +199,13 @@ def test_an_arm_continues_from_the_weights_of_another(run: Run) -> None:
     assert {epoch["accuracy"] for epoch in second["curve"]} == {first["accuracy"]}  # at a rate of zero
     with pytest.raises(SystemExit, match="run that arm first"):
         run("--only", "continued", "--seeds", "2", "--epochs", "20")
+
+
+def test_a_policy_without_a_newer_field_has_its_default() -> None:
+    older = {"policy": "RandomResizedCropPolicy", "size": [32, 32]}
+    wanted = RandomResizedCropPolicy(32).to_dict()
+    assert complete({"policy": older, "lr": 1.0}) == {"policy": json.loads(json.dumps(wanted)), "lr": 1.0}
+    assert complete({"policy": None}) == {"policy": None}
 
 
 def kill_after_an_epoch(launch: list[str], checkpoint: Path) -> int:
