@@ -7,12 +7,9 @@ import resizenet
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the benchmarks are not installed
 sys.path.insert(0, str(Path(__file__).parent))  # for captions.py
-from benchmarks.gpu import _docs as gpu
+from benchmarks import _pages
 
-from benchmarks import accuracy, throughput, trust
-
-for evidence in (accuracy, throughput, trust, gpu):
-    evidence.write_docs(Path(__file__).parent / "generated" / "measured")
+_pages.write_docs(Path(__file__).parent)
 
 project = "resizenet"
 author = "The resizenet authors"

@@ -76,7 +76,8 @@ def test_the_package_page_has_absolute_links_to_files_of_the_repository() -> Non
     files = [found[1] for found in map(here.match, links) if found]
     assert len(files) > 5
     assert [name for name in files if not (ROOT / name).exists()] == []
-    pictures = [link for link in links if link.endswith((".svg", ".png"))]
+    pictures = [link for link in links if here.match(link) and link.endswith((".svg", ".png"))]
+    assert pictures
     assert all(link.startswith("https://raw.githubusercontent.com/") for link in pictures)
 
 
