@@ -114,7 +114,7 @@ def test_extractor_follows_a_model_that_is_adapted_in_place() -> None:
     model = ResNet(BasicBlock, (1, 1, 1), (4, 8, 8), stem="imagenet", strides=(1, 2, 2))
     extract = FeatureExtractor(model, indices=(0, 2, 3))
     assert extract.strides == (4, 8, 16)
-    adapt(model, 32, inplace=True)
+    adapt(model, 32, stem="cifar", inplace=True)
     assert extract.strides == tuple(64 // found.shape[-1] for found in extract(torch.rand(1, 3, 64, 64))) == (1, 2, 4)
 
 

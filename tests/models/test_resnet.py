@@ -211,15 +211,15 @@ def test_stem_states_its_stride_and_receptive_field(stem: type[Stem], stride: in
 
 
 def test_stem_states_its_stride_and_field_after_adapt() -> None:
-    model = adapt(small(stem="imagenet"), 32)
+    model = adapt(small(stem="imagenet"), 32, stem="cifar")
     assert isinstance(model, ResNet)
     assert (model.stem.stride, model.stem.receptive_field, model.output_stride) == (1, 3, 4)
     assert model.forward_features(torch.rand(1, 3, 32, 32)).shape[2:] == (8, 8)
 
 
 def test_adapt_refuses_a_stem_whose_convolution_does_not_see_the_image() -> None:
-    with pytest.raises(UnsupportedModelError, match=r"expected ResNet.stem.conv to be a Conv2d"):
-        adapt(small(stem="space_to_depth"), 32)
+    with pytest.raises(UnsupportedModelError, match=r"image's 3 channels, and ResNet.stem.projection is Conv2d"):
+        adapt(small(stem="space_to_depth"), 32, stem="cifar")
 
 
 def test_space_to_depth_moves_blocks_of_pixels_into_channels() -> None:
@@ -409,6 +409,6 @@ def test_integer_image_has_a_hint_to_scale_it() -> None:
 @pytest.mark.parametrize("image", [np.zeros((2, 3, 8, 8), np.float32), [[1.0]], None], ids=["array", "list", "None"])
 def test_image_that_is_no_tensor_is_named(image: Any) -> None:
     for model in (small(), FeatureExtractor(small())):
-        expected = rf"{type(model).__name__}: expected a tensor \(B, 3, H, W\), got {type(image).__name__}"
+        expected = rf"{type(model).__name__}: expected a dense tensor \(B, 3, H, W\), got {type(image).__name__}"
         with pytest.raises(DtypeError, match=expected):
             model(image)

@@ -98,6 +98,6 @@ class Asserts(nn.Module):
 
 def test_a_forward_that_checks_its_size_is_named() -> None:
     with pytest.raises(
-        rn.UnsupportedModelError, match=r"^(?s:adapt: Asserts cannot take an image of .*: expected 224 px .*)"
+        rn.UnsupportedModelError, match=r"^(?s:adapt: Asserts cannot take an image of .*: expected 224 px\b.*)"
     ):
         plan(Asserts(), 32)

@@ -34,6 +34,12 @@ def stem_factors(found: Inspection, stem: Stem, wanted: int) -> dict[Step, int]:
         raise UnsupportedModelError(
             f'adapt: stem="{stem}" needs a model with {missing}, and {found.name} has none; choose another stem'
         )
+    conv = found.skeleton.get_submodule(first.conv.module)
+    if stem != "no_pool" and getattr(conv, "in_channels", found.in_channels) != found.in_channels:
+        raise UnsupportedModelError(
+            f'adapt: stem="{stem}" needs a model whose first convolution has the image\'s {found.in_channels} channels'
+            f", and {found.name}.{first.conv.module} is {conv}; choose another stem"
+        )
     factors: dict[Step, int] = {}
     for step in found.steps:
         if first.pool in step.windows and stem in ("cifar", "no_pool"):
