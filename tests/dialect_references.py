@@ -156,11 +156,15 @@ def tensorflow(image: Array, size: Size, interpolation: str, *, antialias: bool 
 def matlab_matrix(before: int, after: int, interpolation: str, antialias: bool) -> Array:
     """Counted from 1, output pixel x lies at x / scale + (1 - 1 / scale) / 2; the image is mirrored at its edges."""
     matrix, scale = np.zeros((after, before)), after / before
-    if interpolation == "nearest":  # the same in fractions, because pixels lie on the edges of the box
+    if interpolation == "nearest" and not (antialias and scale < 1):
+        for row in range(after):
+            u = (row + 1) / scale + 0.5 * (1 - 1 / scale)
+            matrix[row, min(max(math.floor(u + 0.5), 1), before) - 1] = 1
+        return matrix
+    if interpolation == "nearest":  # in fractions, because centers of pixels lie on the edges of the box
         for row in range(after):
             u = Fraction(2 * row + 1, 2) * Fraction(before, after) - Fraction(1, 2)
-            width = max(1, Fraction(before, after)) if antialias else 1
-            matrix[row] = [-1 <= 2 * (u - pixel) / width < 1 for pixel in range(before)]
+            matrix[row] = [-1 <= 2 * (u - pixel) / Fraction(before, after) < 1 for pixel in range(before)]
         return matrix / matrix.sum(1, keepdims=True)
     kernel, radius = KERNELS[interpolation]
     factor = scale if antialias and scale < 1 else 1.0

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from dialect_differences import largest_difference
 from dialect_references import LIBRARIES, UINT8, make_case, onnx_resize, tensorflow_matrix
 from resizenet import ArgumentError, UnknownNameError
 from resizenet.functional import OnnxResize, resize, resize_matrix
@@ -34,17 +35,6 @@ def to_batch(image: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
 
 
-def largest_difference(like: str, name: str, antialias: bool | None, dtype: type, cases: int = CASES) -> float:
-    """Between ``resize(like=)`` and the library: levels for uint8, otherwise of images from 0 to 1."""
-    worst = 0.0
-    for index in range(cases):
-        image, size = make_case(index, dtype)
-        theirs = LIBRARIES[like][name, antialias](image, size).astype(np.float64)
-        ours = resize(to_batch(image), size, interpolation=name, antialias=antialias, like=like)
-        worst = max(worst, np.abs(ours[0].permute(1, 2, 0).double().numpy() - theirs).max())
-    return worst
-
-
 # --- the libraries
 
 
@@ -52,21 +42,21 @@ def largest_difference(like: str, name: str, antialias: bool | None, dtype: type
 def test_uint8_equals_the_library_bit_for_bit(like: str, name: str, antialias: bool | None) -> None:
     # OpenCV's vector code rounds float32 sums to even; the reference of MATLAB breaks ties by its own rounding errors
     limit = {"opencv": int(name == "cubic"), "matlab": 2}.get(like, 0)
-    assert largest_difference(like, name, antialias, np.uint8) <= limit
+    assert largest_difference(like, name, antialias, np.uint8, CASES) <= limit
 
 
 @each_row
 def test_float32_equals_the_library_to_rounding(like: str, name: str, antialias: bool | None) -> None:
     # onnxruntime and OpenCV compute positions in float32: at pixel 200 they are rounded to 1.5e-5 of a pixel
     limit = 4e-5 if like in {"onnx", "opencv"} else 2e-6
-    assert largest_difference(like, name, antialias, np.float32) <= limit
+    assert largest_difference(like, name, antialias, np.float32, CASES) <= limit
 
 
 @pytest.mark.parametrize(
     ("like", "name", "antialias"), [row for row in ROWS if row[0] in {"scikit-image", "tensorflow"}]
 )
 def test_float64_equals_the_library(like: str, name: str, antialias: bool | None) -> None:
-    assert largest_difference(like, name, antialias, np.float64) <= 1e-12
+    assert largest_difference(like, name, antialias, np.float64, CASES) <= 1e-12
 
 
 @pytest.mark.parametrize("coordinates", ["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"])
