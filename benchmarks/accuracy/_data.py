@@ -52,19 +52,22 @@ class ImageData:
         return (images / 255 - mean) / std
 
 
-def load_cifar10(path: Path) -> ImageData:
+def load_cifar10(path: Path, *, train: slice = slice(None), test: slice = slice(None)) -> ImageData:
     """Read CIFAR-10 from an .npz (x_train, y_train, x_test, y_test) or from torchvision's cifar-10-batches-py folder.
+
+    The images come in random order, so that a slice of them is a sample.
 
     Raises:
         SystemExit: with one line, if the data are missing or broken.
     """
     try:
         arrays = _from_folder(path) if path.is_dir() else _from_npz(path)
-        train, test = (_checked(arrays[f"x_{part}"], arrays[f"y_{part}"]) for part in ("train", "test"))
+        x_train, y_train = _checked(arrays["x_train"], arrays["y_train"])
+        x_test, y_test = _checked(arrays["x_test"], arrays["y_test"])
     except Exception as error:  # a broken archive raises errors of any kind
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise SystemExit(f"{path}: not CIFAR-10 as an .npz or a cifar-10-batches-py folder ({reason})") from None
-    return ImageData(*train, *test)
+    return ImageData(x_train[train], y_train[train], x_test[test], y_test[test])
 
 
 def _from_npz(path: Path) -> dict[str, np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import nn
 from torchvision import models
@@ -12,7 +13,9 @@ from torchvision.models.regnet import BlockParams, RegNet
 
 import resizenet as rn
 
+from ._data import load_cifar10
 from ._experiment import Arm, Experiment
+from ._networks import train_in_float32
 from ._train import Recipe
 
 _B0 = [  # expansion, kernel, stride, channels before and after, layers: Tan and Le 2019, table 1
@@ -46,19 +49,31 @@ def regnet_x_200mf() -> nn.Module:
 
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
-    "MobileNetV2, half width": lambda: models.mobilenet_v2(width_mult=0.5, num_classes=10),
+    "MobileNetV2, quarter width": lambda: models.mobilenet_v2(width_mult=0.25, num_classes=10),
     "ShuffleNetV2 x0.5": lambda: models.shufflenet_v2_x0_5(num_classes=10),
-    "EfficientNet-B0, half width": lambda: efficientnet_b0(0.5),
+    "EfficientNet-B0, quarter width": lambda: efficientnet_b0(0.25),
     "ConvNeXt-T, quarter width": lambda: convnext_tiny(24),
     "RegNetX-200MF": regnet_x_200mf,
 }
 
 
+def _is_depthwise(layer: nn.Conv2d) -> bool:
+    return 1 < layer.groups == layer.in_channels
+
+
+def _as_it_is(make: Callable[[], nn.Module]) -> nn.Module:
+    return train_in_float32(make(), _is_depthwise)
+
+
+def _adapted(make: Callable[[], nn.Module]) -> nn.Module:
+    return train_in_float32(rn.adapt(make(), 32), _is_depthwise)
+
+
 def _arms() -> dict[str, Arm]:
     arms = {}
     for name, make in NETWORKS.items():
-        arms[f"{name}, as it is"] = Arm(make)
-        arms[f"{name}, adapted"] = Arm(lambda make=make: rn.adapt(make(), 32))
+        arms[f"{name}, as it is"] = Arm(partial(_as_it_is, make))
+        arms[f"{name}, adapted"] = Arm(partial(_adapted, make))
     return arms
 
 
@@ -66,9 +81,11 @@ ADAPT_FAMILIES = {
     "small": Experiment(
         question="Networks of other families from scratch at 32 px: as they are, or adapted?",
         arms=_arms(),
-        epochs=5,
+        epochs=8,
         seeds=2,
-        recipe=Recipe(lr=0.1, batch_size=128),
-        left_out="networks of full width; the learning rate is the same for all and was not tuned",
+        load=partial(load_cifar10, train=slice(10_000)),
+        recipe=Recipe(lr=0.05, batch_size=64),
+        left_out="all but the first 10,000 training images, and networks of full width; the learning rate is the same "
+        "for all and was not tuned",
     )
 }

@@ -7,37 +7,18 @@ from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from resizenet.functional import fold_upscale
 from resizenet.transforms import NativePolicy
 
 from ._data import ImageData, load_cifar10
 from ._experiment import Arm, Experiment
+from ._networks import train_in_float32
 from ._train import Recipe
 from ._transfer import LiteFeatures, backbone, extract
 
 Features = Callable[[], LiteFeatures]
-
-
-class TrainedInFloat32(nn.Module):
-    """A module that is trained in float32 under autocast, and evaluated in autocast's dtype.
-
-    The backward pass of large and of strided depthwise filters is two to five times as slow in bf16 on a CPU (torch
-    2.15, no upstream issue found). It can go when all of them are faster in bf16.
-    """
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module = module
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return what the module computes."""
-        if not self.training:
-            return self.module(x)
-        with torch.autocast(x.device.type, enabled=False):
-            return self.module(x.float())
 
 
 def _strided(model: LiteFeatures) -> list[nn.Conv2d]:
@@ -80,11 +61,10 @@ def classifier(make: Features) -> nn.Module:
     momentum is torch's default.
     """
     features = make()
-    for name, layer in [*features.named_modules()]:
+    for layer in features.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.momentum = 0.1
-        if isinstance(layer, nn.Conv2d) and layer.groups > 1 and (layer.kernel_size[0] > 3 or layer.stride[0] > 1):
-            features.set_submodule(name, TrainedInFloat32(layer))
+    train_in_float32(features, lambda layer: layer.groups > 1 and (layer.kernel_size[0] > 3 or layer.stride[0] > 1))
     return nn.Sequential(features, nn.Linear(1280, 10))
 
 
@@ -100,15 +80,15 @@ RATES = (0.007, 0.02, 0.06)
 CHOSEN = dict.fromkeys(WAYS, 0.02)  # the best of RATES by the version "rates", where that has been run
 
 
-def _load(path: Path, *, train: slice, test: slice) -> ImageData:
-    """Return some of CIFAR-10's images, which come in random order, normalized for the network."""
-    data, (mean, std) = load_cifar10(path), LiteFeatures.mean_and_std
-    return ImageData(data.x_train[train], data.y_train[train], data.x_test[test], data.y_test[test], mean, std)
+def _load(path: Path, *, train: slice = slice(None), test: slice = slice(None)) -> ImageData:
+    """Return CIFAR-10, or a part of it, normalized for the network."""
+    mean, std = LiteFeatures.mean_and_std
+    return replace(load_cifar10(path, train=train, test=test), mean=mean, std=std)
 
 
 def _load_validation(path: Path) -> ImageData:
     """Return 2,560 of the training images, and the last 1,000 in place of the test images."""
-    data = _load(path, train=slice(None), test=slice(0))
+    data = _load(path, test=slice(0))
     x, y = data.x_train, data.y_train
     return replace(data, x_train=x[:2560], y_train=y[:2560], x_test=x[-1000:], y_test=y[-1000:])
 
@@ -124,13 +104,12 @@ def _frozen(way: str) -> Arm:
     return Arm(partial(nn.Linear, 1280, 10), {"upscale": upscale}, prepare, counted=partial(backbone, make))
 
 
-_WITH_ALL_IMAGES = partial(_load, train=slice(None), test=slice(None))
 _FINE_TUNING = Experiment(
     question="Pretrained weights at 32 px: native, upscaled, adapted or folded, after two epochs of fine-tuning?",
     arms={way: _tuned(way, CHOSEN[way]) for way in WAYS},
     epochs=2,
     reference="native, 32 px",
-    load=_WITH_ALL_IMAGES,
+    load=_load,
     recipe=Recipe(policy=NativePolicy(32).to_dict(), batch_size=64),
 )
 ADAPT_PRETRAINED = {
@@ -156,14 +135,14 @@ _FROZEN = Experiment(
     arms={way: _frozen(way) for way in WAYS},
     epochs=20,
     reference="native, 32 px",
-    load=_WITH_ALL_IMAGES,
+    load=_load,
     recipe=Recipe(lr=0.02, policy=None, weight_decay=1e-3, label_smoothing=0.0),
 )
 ADAPT_FEATURES = {
     "full": _FROZEN,
     "small": replace(
         _FROZEN,
-        load=partial(_load, train=slice(10_000), test=slice(None)),
+        load=partial(_load, train=slice(10_000)),
         left_out="all but the first 10,000 training images",
     ),
 }

@@ -91,8 +91,7 @@ def _arms(*networks: str) -> dict[str, Arm]:
 
 def _first_images(path: Path) -> ImageData:
     """Return the first 5,000 training and test images of CIFAR-10, which come in random order."""
-    data = load_cifar10(path)
-    return ImageData(*(getattr(data, name)[:5000] for name in ("x_train", "y_train", "x_test", "y_test")))
+    return load_cifar10(path, train=slice(5000), test=slice(5000))
 
 
 _EXPERIMENT = Experiment(

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from benchmarks.accuracy._networks import TrainedInFloat32
 from benchmarks.accuracy._pretrained import (
     ADAPT_FEATURES,
     ADAPT_PRETRAINED,
     CHOSEN,
     RATES,
     WAYS,
-    TrainedInFloat32,
     adapted,
     classifier,
     folded,
