@@ -84,7 +84,7 @@ ADAPT_FAMILIES = {
         epochs=8,
         seeds=2,
         load=partial(load_cifar10, train=slice(10_000)),
-        recipe=Recipe(lr=0.05, batch_size=64),
+        recipe=Recipe(lr=0.02, batch_size=64),
         left_out="all but the first 10,000 training images, and networks of full width; the learning rate is the same "
         "for all and was not tuned",
     )
