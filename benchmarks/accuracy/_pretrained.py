@@ -77,7 +77,7 @@ WAYS: dict[str, tuple[Features, int | None]] = {
     "folded, upscaled to 64 px": (folded, 64),
 }
 RATES = (0.007, 0.02, 0.06)
-CHOSEN = dict.fromkeys(WAYS, 0.02)  # the best of RATES by the version "rates", where that has been run
+CHOSEN = dict.fromkeys(WAYS, 0.02)  # the best of RATES by the version "rates"
 
 
 def _load(path: Path, *, train: slice = slice(None), test: slice = slice(None)) -> ImageData:

@@ -68,11 +68,8 @@ def test_the_classifier_computes_the_same_features(images: torch.Tensor) -> None
 
 
 def test_every_way_has_the_rate_that_was_best_for_the_validation_images() -> None:
-    """Ways that were not tried with every rate yet are left out."""
     found = load("adapt_pretrained-rates")
-    tried = [way for way in WAYS if all(f"{way}, lr {rate:g}" in found for rate in RATES)]
-    assert tried
-    for way in tried:
+    for way in WAYS:
         accuracies = {rate: found[f"{way}, lr {rate:g}"][0]["accuracy"] for rate in RATES}
         assert max(accuracies, key=accuracies.__getitem__) == CHOSEN[way]
 
