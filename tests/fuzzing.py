@@ -17,7 +17,10 @@ def count_case() -> None:
 
 
 def share(part: float, *, steps: int = 1) -> settings:
-    """Settings of a test that tries ``part`` of all cases, each of which has ``steps`` steps."""
+    """Settings of a test that tries ``part`` of all cases, each of which has at most ``steps`` steps.
+
+    An example of a state machine may end early, so the parts of all tests add up to a little more than one.
+    """
     return settings(
         max_examples=max(1, round(part * CASES / steps)),
         stateful_step_count=max(2, steps),

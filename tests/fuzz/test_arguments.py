@@ -198,6 +198,11 @@ ARRAYS: list[Any] = [
     *(torch.zeros(2, 3, 4, 4, dtype=dtype) for dtype in (torch.int64, torch.complex64, torch.bool)),
     *(torch.float16, torch.device("cpu"), torch.Generator()),
 ]
+WRITTEN = st.recursive(  # numbers, texts and containers of them; the integers are small, so that no call is large
+    st.integers(-40, 40) | st.floats() | st.text(max_size=5) | st.sampled_from(PLAIN),
+    lambda inner: st.lists(inner, max_size=4) | st.tuples(inner, inner) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=4,
+)
 
 
 def valid_arguments(path: str) -> dict[str, Any]:
@@ -224,8 +229,13 @@ def instance(path: str) -> Any:
     if path.endswith("ResizePolicy"):
         return transforms.UpscalePolicy(6)
     if path.endswith("Adaptation"):
-        return surgery.plan(network("imagenet"), 16)
+        return adaptation()
     return find(path)(**valid_arguments(path))
+
+
+@functools.cache
+def adaptation() -> surgery.Adaptation:
+    return surgery.plan(network("imagenet"), 16)
 
 
 def use(value: Any) -> None:
@@ -273,22 +283,23 @@ def check_call(path: str, changes: dict[str, Any]) -> None:
             use(result)
 
 
-def nonsense(path: str) -> dict[str, list[Any]]:
+def nonsense(path: str) -> dict[str, st.SearchStrategy[Any]]:
     """What each argument can be replaced by.
 
     Flags may be anything that has a truth value. Functions and layers that a user passes in are left alone, because
     their errors are the user's. Behind ``**kwargs`` are keyword arguments of other functions and one of none.
     """
+    plain, any_value = st.sampled_from(PLAIN) | WRITTEN, st.sampled_from(PLAIN + ARRAYS) | WRITTEN
+    no_number = st.sampled_from([value for value in PLAIN + ARRAYS if type(value) not in (int, np.int64)])
     found = {}
     for name, parameter in signature(path).items():
         by_user = name == "block" or any(word in str(parameter.annotation) for word in ("MakeNorm", "MakeAct"))
         if parameter.kind is parameter.VAR_KEYWORD:
-            extra = ("no_such_argument", *EXTRA.get(path.split(".")[1], ()))
-            found |= dict.fromkeys(extra, PLAIN + ARRAYS)
+            found |= dict.fromkeys(("no_such_argument", *EXTRA.get(path.split(".")[1], ())), any_value)
+        elif "torch.device" in str(parameter.annotation):  # a number is a GPU, which may be missing
+            found[name] = no_number
         elif name not in {"self", "args"} and not by_user:
-            found[name] = PLAIN if isinstance(parameter.default, bool) else PLAIN + ARRAYS
-            if "torch.device" in str(parameter.annotation):  # a number is a GPU, which may be missing
-                found[name] = [value for value in found[name] if type(value) not in (int, np.int64)]
+            found[name] = plain if isinstance(parameter.default, bool) else any_value
     return found
 
 
@@ -301,10 +312,11 @@ def test_the_valid_arguments_are_valid(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", CALLS)
-@share(0.6 / len(CALLS))
+@share(0.65 / len(CALLS))
 @given(data=st.data())
 def test_nonsense_arguments_work_or_raise_a_resizenet_error(path: str, data: st.DataObject) -> None:
-    count_case()
     values = nonsense(path)
     changed = data.draw(st.lists(st.sampled_from(sorted(values)), min_size=1, max_size=3, unique=True))
-    check_call(path, {name: data.draw(st.sampled_from(values[name])) for name in changed})
+    changes = {name: data.draw(values[name]) for name in changed}
+    count_case()
+    check_call(path, changes)

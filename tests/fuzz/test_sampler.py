@@ -76,4 +76,4 @@ class Training(RuleBasedStateMachine):
 
 
 TestTraining = Training.TestCase
-TestTraining.settings = share(0.15, steps=10)
+TestTraining.settings = share(0.17, steps=10)

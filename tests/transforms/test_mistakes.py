@@ -24,6 +24,7 @@ MISTAKES: dict[type[Exception], list[tuple[Callable[[], object], str]]] = {
         (lambda: T.BatchResize(0), f"size: {SIZE} 0"),
         (lambda: T.BatchRandomResizedCrop(0), f"size: {SIZE} 0"),
         (lambda: T.Letterbox((64, 0)), f"size: {SIZE} (64, 0)"),
+        (lambda: T.MultiResolutionDataset([1], T.StretchPolicy(7))[0, [7, 0]], f"size in the index: {SIZE} [7, 0]"),
         (lambda: T.PadToMultiple(0), f"multiple: {SIZE} 0"),
         (lambda: T.StretchPolicy(7).with_size(0), f"size: {SIZE} 0"),
         (lambda: T.BiTHyperRulePolicy.for_image(0, 7), f"size: {SIZE} (0, 7)"),
@@ -153,6 +154,10 @@ MISTAKES: dict[type[Exception], list[tuple[Callable[[], object], str]]] = {
         (
             lambda: T.MultiResolutionDataset([1], T.StretchPolicy(7))[0],
             "expected (number, (height, width)), as MultiResolutionBatchSampler gives, got 0",
+        ),
+        (
+            lambda: T.MultiResolutionDataset([1], T.StretchPolicy(7))[0.5, (7, 7)],
+            "expected (number, (height, width)), as MultiResolutionBatchSampler gives, got (0.5, (7, 7))",
         ),
         (
             lambda: T.MultiResolutionDataset([1], T.NativePolicy(7)),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any
 
 from torch.utils._pytree import tree_leaves
 from torch.utils.data import Dataset
 
 from .._errors import ArgumentError
+from .._sizes import parse_size
 from .policies._base import ResizePolicy
 from .policies._whole import NativePolicy
 
@@ -25,8 +27,9 @@ class MultiResolutionDataset(Dataset[Any]):
             (height, width) to a transform. Spawned worker processes need a picklable function; policies are picklable.
 
     Raises:
-        ArgumentError: a policy that does not resize, an index without a size, or a policy for samples with PIL images,
-            which a ``DataLoader`` cannot collate.
+        ArgumentError: a policy that does not resize, an index that is not an int with a size, or a policy for samples
+            with PIL images, which a ``DataLoader`` cannot collate.
+        SizeError: an index whose size is not (height, width).
 
     Example:
         >>> import torch
@@ -55,10 +58,10 @@ class MultiResolutionDataset(Dataset[Any]):
         return len(self.dataset)
 
     def __getitem__(self, index: Index) -> Any:
-        if not isinstance(index, tuple) or len(index) != 2:
+        if not (isinstance(index, tuple) and len(index) == 2 and isinstance(index[0], Integral)):
             expected = "expected (number, (height, width)), as MultiResolutionBatchSampler gives"
             raise ArgumentError(f"MultiResolutionDataset: {expected}, got {index!r}")
-        number, size = index
+        number, size = index[0], parse_size(index[1], argument="size in the index")
         if size not in self._transforms:
             self._transforms[size] = self._make_transform(size)
         sample = self._transforms[size](self.dataset[number])
