@@ -124,6 +124,5 @@ def write_docs(folder: Path, results: Path = RESULTS) -> None:
         for figure in PAGES[name].figures:
             picture = folder / f"{stem}{figure.suffix}.svg"
             figure.draw(experiment, arms_of(name, version, results), picture)
-            directive = f"```{{figure}} ../generated/measured/{picture.name}\n:alt: {figure.alt}"
-            parts += [f"{directive}\n\n{figure.caption}\n```\n"] if figure.alt else []
+            parts += [f"![{figure.alt}](../pictures/{picture.name})\n\n*{figure.caption}*\n"] if figure.alt else []
         fragment.write_text("\n".join(parts))

@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 def _figure(
     file: Path, size: tuple[float, float], panels: tuple[int, int] = (1, 1), **options: object
 ) -> Iterator[Any]:
-    """Yield a figure and its panels (an array), and save the figure at the end."""
+    """Yield a figure and its panels (an array), and save the figure at the end, always with the same bytes."""
     mpl.use("svg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(*panels, figsize=size, layout="constrained", squeeze=False, **options)
-    yield figure, axes
-    figure.savefig(file)
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": file.stem}):
+        figure, axes = plt.subplots(*panels, figsize=size, layout="constrained", squeeze=False, **options)
+        yield figure, axes
+        figure.savefig(file, metadata={"Creator": None, "Date": None})
     plt.close(figure)
 
 
@@ -95,10 +96,9 @@ def against(cost: Callable[[list[Record]], float], axis: str) -> Callable[[Exper
 
 
 def headline(experiment: Experiment, arms: Arms, file: Path) -> None:
-    """Mean accuracy of every arm, the cheapest first; names and values stay text in the file."""
+    """Mean accuracy of every arm, the cheapest first."""
     rows = sorted(arms.items(), key=lambda arm: arm[1][0]["macs"])
-    text = mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "headline"})
-    with text, _figure(file, (7, 0.8 + 0.32 * len(rows))) as (_, axes):
+    with _figure(file, (7, 0.8 + 0.32 * len(rows))) as (_, axes):
         panel: Axes = axes[0, 0]
         names = []
         for row, (name, records) in enumerate(rows):
