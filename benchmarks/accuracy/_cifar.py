@@ -1,4 +1,4 @@
-"""Experiments on CIFAR-10 with a whole network: stems and resolutions, ResNet-50, crops, shapes, and folded stems.
+"""Experiments on CIFAR-10 with a whole network: stems, resolutions, ResNet-50, crops, shapes, and changed stems.
 
 The small versions have a quarter of the width and so a sixteenth of the multiply-accumulates.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import nn
@@ -16,7 +17,7 @@ import resizenet as rn
 from resizenet.transforms import NativePolicy, RandomResizedCropPolicy, suggest_eval_size
 
 from ._augment import augment
-from ._data import ImageData
+from ._data import ImageData, load_cifar10
 from ._experiment import Arm, Experiment
 from ._networks import QuarterResNet9, resnet18, resnet50, resnet_of_bottlenecks, thin_wide_resnet
 from ._train import Recipe, accuracy
@@ -177,6 +178,33 @@ def _fold_experiment(width: int, *, epochs: int) -> Experiment:
 
 
 FOLD_TRANSFER = {"full": _fold_experiment(64, epochs=30), "small": _fold_experiment(16, epochs=10)}
+
+_TRAINED = f"trained at {TRAINED_AT} px"
+
+
+def _stem_weights_experiment(width: int, *, epochs: int) -> Experiment:
+    make = partial(resnet18, "imagenet", width)
+
+    def tuned(**how: str) -> Arm:
+        return Arm(make, {"epochs": 2, "lr": 0.1}, start=_TRAINED, change=lambda model: rn.adapt(model, 32, **how))
+
+    stems = {f'stem_weights="{method}"': tuned(stem_weights=method) for method in ("center", "area", "pinv", "fresh")}
+    return Experiment(
+        question="Which weights should the first convolution have before fine-tuning at 32 px?",
+        arms={_TRAINED: Arm(make, {"upscale": TRAINED_AT}), 'stem="fold"': tuned(stem="fold"), **stems},
+        epochs=epochs,
+        reference='stem_weights="center"',
+    )
+
+
+STEM_WEIGHTS = {
+    "full": _stem_weights_experiment(64, epochs=30),
+    "small": replace(
+        _stem_weights_experiment(16, epochs=8),
+        load=partial(load_cifar10, train=slice(20_000)),
+        left_out="all but the first 20,000 training images",
+    ),
+}
 
 RESNET20_RECIPE = {
     "full": Experiment(

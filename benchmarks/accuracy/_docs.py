@@ -79,6 +79,7 @@ PAGES = {
     "shape": Page(figures=(_MACS, _SPEED)),
     "learned_resizer": Page(figures=(_ARMS, _CURVES)),
     "fold_transfer": Page(tables=(_tables.fold_table,)),
+    "stem_weights": Page(figures=(_ARMS,)),
     "transfer": Page(tables=(partial(_tables.accuracy_table, speed=False),), figures=(_MACS,)),
     "adapt_families": Page(figures=(_MACS,)),
     "adapt_features": Page(tables=(partial(_tables.accuracy_table, speed=False),), figures=(_MACS,)),

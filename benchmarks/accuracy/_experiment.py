@@ -29,6 +29,7 @@ class Arm:
     prepare: Callable[[ImageData], ImageData] = lambda data: data  # makes what the model is trained on
     counted: Callable[[], nn.Module] | None = None  # makes the model whose cost is counted
     start: str | None = None  # the arm from whose final weights this one continues
+    change: Callable[[nn.Module], nn.Module] = lambda model: model  # what is done to the model behind those weights
 
 
 @dataclass(frozen=True)

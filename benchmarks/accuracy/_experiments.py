@@ -7,7 +7,7 @@ has a folder of results of its own.
 
 from __future__ import annotations
 
-from ._cifar import CROP_POLICY, FOLD_TRANSFER, RESNET20_RECIPE, RESNET50_FIX, SHAPE, STEM_BY_RESOLUTION
+from ._cifar import CROP_POLICY, FOLD_TRANSFER, RESNET20_RECIPE, RESNET50_FIX, SHAPE, STEM_BY_RESOLUTION, STEM_WEIGHTS
 from ._experiment import Experiment
 from ._families import ADAPT_FAMILIES
 from ._pretrained import ADAPT_FEATURES, ADAPT_PRETRAINED
@@ -23,6 +23,7 @@ EXPERIMENTS: dict[str, dict[str, Experiment]] = {
     "shape": SHAPE,
     "learned_resizer": LEARNED_RESIZER,
     "fold_transfer": FOLD_TRANSFER,
+    "stem_weights": STEM_WEIGHTS,
     "transfer": TRANSFER,
     "adapt_features": ADAPT_FEATURES,
     "adapt_pretrained": ADAPT_PRETRAINED,

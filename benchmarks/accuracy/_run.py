@@ -99,7 +99,7 @@ class Run:
     def __init__(self, session: Session, name: str, seed: int) -> None:
         self.session, self.name, self.seed = session, name, seed
         self.arm = session.experiment.arms[name]
-        self.recipe = replace(session.experiment.recipe, epochs=session.epochs, **self.arm.recipe)
+        self.recipe = replace(session.experiment.recipe, **{"epochs": session.epochs, **self.arm.recipe})
         self.terms = {"recipe": asdict(self.recipe), "precision": session.precision, "data": session.fingerprint}
         self.file = session.results / f"{file_stem(name, seed)}.json"
         self.checkpoint = Checkpoint(session.checkpoints / file_stem(name, seed), self.terms)
@@ -125,7 +125,7 @@ class Run:
         start -= training.seconds
         if not self._train(training, start):
             return None
-        model = self.arm.make()
+        model = self.arm.change(self.arm.make())
         model.load_state_dict(training.model.state_dict())
         model = model.to(session.device, memory_format=torch.channels_last).eval()
         measured = _finite(session.experiment.finish(model, data))
@@ -168,7 +168,7 @@ class Run:
             unexpected = model.load_state_dict(weights, strict=False).unexpected_keys
             if unexpected:
                 raise SystemExit(f"{file}: weights of another network ({unexpected[0]}, ...)")
-        return model
+        return self.arm.change(model)
 
     def _keep_weights(self, model: nn.Module) -> None:
         """Save the weights, for arms that continue from this one and for ``export``."""
@@ -197,7 +197,7 @@ class Run:
 
     def _cost(self) -> dict[str, int]:
         """Count multiply-accumulates and parameters for one image of the size that the model is fed."""
-        model = (self.arm.counted or self.arm.make)()
+        model = self.arm.counted() if self.arm.counted else self.arm.change(self.arm.make())
         device = next(model.parameters()).device
         geometry = rn.report(model.cpu(), self.recipe.upscale or tuple(self.session.data.x_test.shape[2:]))
         model.to(device)

@@ -50,6 +50,7 @@ NETWORKS = [
     "learned_resizer",
     "crop_policy",
     "fold_transfer",
+    "stem_weights",
     "adapt_families",
 ]
 
@@ -59,7 +60,8 @@ def test_every_small_arm_makes_ten_logits(name: str) -> None:
     for arm in EXPERIMENTS[name]["small"].arms.values():
         recipe = Recipe(**arm.recipe)
         with torch.inference_mode():
-            assert arm.make().eval()(torch.rand(1, 3, *[recipe.upscale or 32] * 2)).shape == (1, 10)
+            images = torch.rand(1, 3, *[recipe.upscale or 32] * 2)
+            assert arm.change(arm.make()).eval()(images).shape == (1, 10)
 
 
 @pytest.mark.parametrize(("name", "version"), [("learned_resizer", "trained"), ("several_sizes", "full")])

@@ -36,6 +36,12 @@ def make_linear() -> nn.Module:
     return nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.Linear(48, 10))
 
 
+def with_half_of_the_logits(model: nn.Module) -> nn.Module:
+    half = nn.Linear(10, 10, bias=False)
+    nn.init.eye_(half.weight).data.mul_(0.5)
+    return nn.Sequential(model, half)
+
+
 class Witness(nn.Linear):
     """Remembers whether it was trained, and the dtypes of its results."""
 
@@ -53,6 +59,7 @@ TINY = Experiment(
         "dropout": Arm(lambda: ResNet(WideBlock, (1, 1), (4, 8), dropout=0.3)),  # draws from torch's own generator
         "linear": Arm(make_linear),
         "linear, continued": Arm(make_linear, {"lr": 0.0}, start="linear"),
+        "linear, changed": Arm(make_linear, {"lr": 0.0, "epochs": 1}, start="linear", change=with_half_of_the_logits),
         "witness": Arm(lambda: nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), Witness(48, 10))),
     },
     epochs=2,
@@ -199,6 +206,13 @@ def test_an_arm_continues_from_the_weights_of_another(run: Run) -> None:
     assert {epoch["accuracy"] for epoch in second["curve"]} == {first["accuracy"]}  # at a rate of zero
     with pytest.raises(SystemExit, match="run that arm first"):
         run("--only", "continued", "--seeds", "2", "--epochs", "20")
+
+
+def test_an_arm_changes_the_network_after_its_weights_are_loaded(run: Run) -> None:
+    found = run("--only", "linear", "--seeds", "1", "--epochs", "20")
+    first, changed = found["linear-seed0"], found["linear-changed-seed0"]
+    assert [epoch["accuracy"] for epoch in changed["curve"]] == [first["accuracy"]]
+    assert changed["params"] == first["params"] + 100
 
 
 def test_a_policy_without_a_newer_field_has_its_default() -> None:
