@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from torch import nn
 
@@ -60,6 +61,13 @@ def free_steps(found: Inspection, stem: Stem) -> list[Step]:
     return [step for step in found.steps if first.conv not in step.windows and first.pool not in step.windows]
 
 
+@dataclass(frozen=True)
+class _Kernel:
+    size: int
+    how: str  # how it is made of the old one
+    padding: Any
+
+
 def first_changes(found: Inspection, stem: Stem, stem_weights: str, stride: int) -> Iterator[Change]:
     """Yield the changes that give the first convolution a stride, and a kernel that fits it.
 
@@ -68,57 +76,60 @@ def first_changes(found: Inspection, stem: Stem, stem_weights: str, stride: int)
     """
     first = found.first
     assert first is not None
-    model = found.skeleton
-    conv, path = model.get_submodule(first.conv.module), first.conv.module
-    where, before, k = f"{type(model).__name__}.{path}", first.conv.stride[0], first.conv.kernel[0]
+    path, before, is_patch = first.conv.module, first.conv.stride[0], is_patch_embedding(first.conv)
+    conv, where = found.skeleton.get_submodule(path), f"{found.name}.{path}"
     if not isinstance(conv, nn.Conv2d):
         raise UnsupportedModelError(f"adapt: expected {where} to be a Conv2d, got {type(conv).__name__}")
-    is_patch, scale = is_patch_embedding(first.conv), before // stride
-    how = "pinv" if is_patch and stem_weights != "fresh" else stem_weights  # an even kernel has no center
-    after = k
-    padding, margin = side(conv.padding), 0
     if stem == "fold":
-        _check_kernel(conv, where, stem, is_patch=is_patch)  # its padding is a number
-        how, margin = (
-            f"{FOLD}{scale}",
-            -(-(2 * (0 if isinstance(padding, str) else padding) + scale - 1) // (2 * scale)),
-        )
-        after = change_kernel(conv.weight, 0, how, stride=before, padding=padding).shape[-1]
-    elif is_patch and 1 < stride < before:
-        after = stride
-    elif stem == "cifar" or (stride == 1 < before and k > 3):
-        after, margin = 3, 1
-    if stem == "fold" or after != k or (stem == "cifar" and how == "fresh"):
-        _check_kernel(conv, where, stem, is_patch=is_patch)
-        yield Change(path, "kernel", k, after, how)
+        _check_fold(conv, where, is_patch=is_patch)
+        new: _Kernel | None = _folded(conv, before // stride)
+    else:
+        how = "pinv" if is_patch and stem_weights != "fresh" else stem_weights  # an even kernel has no center
+        new = _smaller(conv, stem, how, stride, is_patch=is_patch)
+        if new:
+            _check_smaller(conv, where, is_patch=is_patch)
+    padding = side(conv.padding)
+    if new:
+        yield Change(path, "kernel", conv.kernel_size[0], new.size, new.how)
     if stride != before:
         yield Change(path, "stride", before, stride)
-    if padding != margin and (after != k or stem == "fold"):
-        yield Change(path, "padding", padding, margin)
+    if new and new.padding != padding:
+        yield Change(path, "padding", padding, new.padding)
     if stem == "fold" and is_patch and conv.padding_mode != "replicate":
         yield Change(path, "padding mode", conv.padding_mode, "replicate")
 
 
-def _check_kernel(conv: nn.Conv2d, where: str, stem: str, *, is_patch: bool) -> None:
-    """Raise UnsupportedModelError if the convolution cannot have another kernel."""
-    check_parameters(conv, where, operation="adapt", names=("weight",))
+def _folded(conv: nn.Conv2d, scale: int) -> _Kernel:
+    """Return the kernel of a convolution and an upscaling in front of it."""
+    how, stride, padding = f"{FOLD}{scale}", conv.stride[0], side(conv.padding)
+    size = change_kernel(conv.weight, 0, how, stride=stride, padding=padding).shape[-1]
+    pixels = 0 if isinstance(padding, str) else padding
+    return _Kernel(size, how, -(-(2 * pixels + scale - 1) // (2 * scale)))
+
+
+def _smaller(conv: nn.Conv2d, stem: Stem, how: str, stride: int, *, is_patch: bool) -> _Kernel | None:
+    """Return the kernel for another stride; None if the old one stays."""
+    k, before = conv.kernel_size[0], conv.stride[0]
+    if is_patch and 1 < stride < before:
+        return _Kernel(stride, how, 0)
+    if stem == "cifar" and k == 3:
+        return _Kernel(3, how, side(conv.padding)) if how == "fresh" else None
+    return _Kernel(3, how, 1) if stem == "cifar" or (stride == 1 < before and k > 3) else None
+
+
+def _check_fold(conv: nn.Conv2d, where: str, *, is_patch: bool) -> None:
     k, stride = conv.kernel_size[0], conv.stride[0]
-    is_square = conv.kernel_size == (k, k) and conv.dilation == (1, 1)
-    folds = is_square and stride % 2 == 0 and (is_patch or (k % 2 == 1 and conv.padding == (k // 2, k // 2)))
-    requirements = {
-        'stem="cifar" needs an odd, square, undilated kernel': (
-            stem == "fold" or (is_square and (k % 2 == 1 or is_patch))
-        ),
-        'stem="fold" needs patches, or an odd, square, undilated kernel k with padding k // 2 and an even stride': (
-            stem != "fold" or (folds and conv.stride == (stride, stride))
-        ),
-        "a new weight needs a floating point dtype": conv.weight.is_floating_point(),
-    }
-    for requirement, met in requirements.items():
-        if not met:
-            raise UnsupportedModelError(
-                f'adapt: {requirement}, and {where} is {conv}; use stem="keep", or replace the layer by hand'
-            )
+    is_square = conv.kernel_size == (k, k) and conv.stride == (stride, stride) and conv.dilation == (1, 1)
+    fits = is_square and stride % 2 == 0 and (is_patch or (k % 2 == 1 and conv.padding == (k // 2, k // 2)))
+    needs = 'stem="fold" needs patches, or an odd, square, undilated kernel k with padding k // 2 and an even stride'
+    _check(conv, where, {needs: fits}, 'use stem="keep", or replace the layer by hand')
+
+
+def _check_smaller(conv: nn.Conv2d, where: str, *, is_patch: bool) -> None:
+    k = conv.kernel_size[0]
+    fits = conv.kernel_size == (k, k) and conv.dilation == (1, 1) and (k % 2 == 1 or is_patch)
+    needs = 'stem="cifar" needs an odd, square, undilated kernel'
+    _check(conv, where, {needs: fits}, 'use stem="keep", or replace the layer by hand')
 
 
 def channel_change(found: Inspection, after: int, how: str) -> Change:
@@ -127,21 +138,22 @@ def channel_change(found: Inspection, after: int, how: str) -> Change:
     Raises:
         UnsupportedModelError: the model does not begin with a convolution of the image that can be changed.
     """
-    first, before, model = found.first, found.in_channels, found.skeleton
-    name = type(model).__name__
-    conv = model.get_submodule(first.conv.module) if first else None
+    first, before = found.first, found.in_channels
+    conv = found.skeleton.get_submodule(first.conv.module) if first else None
     if first is None or not isinstance(conv, nn.Conv2d) or conv.in_channels != before:
         raise UnsupportedModelError(
-            f"adapt: in_channels needs a model that begins with a Conv2d of the image's {before} channels, and {name} "
-            f"begins with {conv}; replace it by hand"
+            f"adapt: in_channels needs a model that begins with a Conv2d of the image's {before} channels, and "
+            f"{found.name} begins with {conv}; replace it by hand"
         )
-    where = f"{name}.{first.conv.module}"
+    needs = "in_channels needs a convolution without groups"
+    _check(conv, f"{found.name}.{first.conv.module}", {needs: conv.groups == 1}, "replace the layer by hand")
+    return Change(first.conv.module, "channels", before, after, how)
+
+
+def _check(conv: nn.Conv2d, where: str, requirements: dict[str, bool], remedy: str) -> None:
+    """Raise UnsupportedModelError if the weight cannot be replaced, or if a requirement is not met."""
     check_parameters(conv, where, operation="adapt", names=("weight",))
-    requirements = {
-        "in_channels needs a convolution without groups": conv.groups == 1,
-        "a new weight needs a floating point dtype": conv.weight.is_floating_point(),
-    }
+    requirements = {**requirements, "a new weight needs a floating point dtype": conv.weight.is_floating_point()}
     for requirement, met in requirements.items():
         if not met:
-            raise UnsupportedModelError(f"adapt: {requirement}, and {where} is {conv}; replace the layer by hand")
-    return Change(first.conv.module, "channels", before, after, how)
+            raise UnsupportedModelError(f"adapt: {requirement}, and {where} is {conv}; {remedy}")
