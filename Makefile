@@ -45,7 +45,7 @@ test: install  ## the tests, without the slow ones
 test-slow: install  ## the slow tests; the accuracy of shipped weights too, with CIFAR10=cifar10.npz in the environment
 	$(BIN)/python -m $(PYTEST) -m slow
 
-fuzz: install  ## the fuzz tests with 200,000 cases, or FUZZ_CASES=N; `make test` has 5,000
+fuzz: install  ## the fuzz tests with at least 200,000 cases, or FUZZ_CASES=N; `make test` has 5,000
 	FUZZ_CASES=$${FUZZ_CASES:-200000} $(BIN)/python -m $(PYTEST) --summary fuzz tests/fuzz
 
 mutants: install  ## how many seeded faults the tests of five modules find, in a sample of 40 each

@@ -1,7 +1,7 @@
-"""``python -m benchmarks.trust``: how many seeded faults the tests of a module find; which models can be used.
+"""``python -m benchmarks.trust``: how many seeded faults the tests of a module find; which models ``report`` takes.
 
-With the name of a module, a sample of its mutants is tested, by the tests of that module. With "survey", ``report`` and
-``adapt`` are called with the models of three libraries.
+With the name of a module, a sample of its mutants is tested, by the tests of that module. With "survey", ``report`` is
+called with the models of three libraries.
 """
 
 from __future__ import annotations

@@ -16,7 +16,6 @@ KINDS = {  # of fuzz cases, by the name of the test's file
     "checkpoints": "damaged checkpoints",
     "sampler": "steps of interrupted training",
 }
-OUTCOMES = {"done": "works", "refused": "refused with a reason"}
 
 
 def fuzz(records: dict[str, Record]) -> str:
@@ -67,21 +66,25 @@ def wilson(found: int, tried: int) -> tuple[float, float]:
 
 
 def survey(records: dict[str, Record]) -> str:
-    """One row per library and function."""
-    rows = []
-    for library, of in next(iter(records.values()))["models"].items():
-        for function, counts in of.items():
-            other = {name: count for name, count in counts.items() if name not in OUTCOMES}
-            rows.append(
-                {
-                    "models of": library,
-                    "function": f"`{function}`",
-                    "models": str(sum(counts.values())),
-                    **{title: str(counts.get(outcome, 0)) for outcome, title in OUTCOMES.items()},
-                    "other errors": str(sum(other.values())),
-                }
+    """One row per library, and every model that was not taken."""
+    rows, others = [], ""
+    for library, outcomes in next(iter(records.values()))["models"].items():
+        done, refused = len(outcomes.get("done", [])), len(outcomes.get("refused", []))
+        count = sum(len(names) for names in outcomes.values())
+        rows.append(
+            {
+                "models of": library,
+                "models": str(count),
+                "reported": str(done),
+                "refused with a reason": str(refused),
+                "other errors": str(count - done - refused),
+            }
+        )
+        for outcome, names in outcomes.items():
+            others += (
+                "" if outcome == "done" else f"- {library}, {outcome}: " + ", ".join(map("`{}`".format, names)) + "\n"
             )
-    return Table.of(rows, left=2).markdown()
+    return Table.of(rows).markdown() + (f"\nNot reported:\n\n{others}" if others else "")
 
 
 def platforms(records: dict[str, Record]) -> str:

@@ -1,9 +1,8 @@
-"""What ``report`` and ``adapt`` do with the models of three libraries, made without values."""
+"""Whether ``report`` takes the models of three libraries, made without values."""
 
 from __future__ import annotations
 
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator
 
 import timm
@@ -13,7 +12,7 @@ from torch import nn
 
 import resizenet as rn
 
-SIZES = (64, 224)  # models for one size only take the second
+SIZES = (64, 224)  # models that take one size only take the second
 
 
 def models() -> Iterator[tuple[str, str, Callable[[], nn.Module]]]:
@@ -36,11 +35,11 @@ def without_values(make: Callable[[], nn.Module]) -> nn.Module:
         return make().to("meta")
 
 
-def outcome(call: Callable[[int], object]) -> str:
+def outcome(model: nn.Module) -> str:
     """Return "done", "refused" for an error of resizenet at both sizes, or the type of another error."""
     for size in SIZES:
         try:
-            call(size)
+            rn.report(model, size)
         except rn.ResizenetError:
             continue
         except Exception as error:
@@ -49,18 +48,15 @@ def outcome(call: Callable[[int], object]) -> str:
     return "refused"
 
 
-def survey(only: str = "") -> dict[str, dict[str, dict[str, int]]]:
-    """By library and function: how many models had each outcome."""
-    found: dict[str, dict[str, Counter[str]]] = {}
+def survey(only: str = "") -> dict[str, dict[str, list[str]]]:
+    """The names of the models whose names contain ``only``, by library and outcome."""
+    found: dict[str, dict[str, list[str]]] = {}
     for library, name, make in models():
         if only not in name:
             continue
-        counts = found.setdefault(library, {"report": Counter(), "adapt": Counter()})
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the libraries, while a model is made
-            model = without_values(make)
-            for function in counts:
-                run = getattr(rn, function)
-                counts[function][outcome(lambda size, run=run, model=model: run(model, size))] += 1
-                print(library, name, function, dict(counts[function]), flush=True)
-    return {library: {function: dict(counter) for function, counter in of.items()} for library, of in found.items()}
+            result = outcome(without_values(make))
+        found.setdefault(library, {}).setdefault(result, []).append(name)
+        print(library, name, result, flush=True)
+    return found

@@ -61,8 +61,8 @@ def test_the_fragments_say_what_the_records_say(tmp_path: Path) -> None:
     )
     outcomes = {"a": "found", "b": "survived", "c": "not found in time"}
     write(results / "mutants-functional.json", {**common, "mutants": 428, "outcomes": outcomes})
-    counts = {"report": {"done": 3}, "adapt": {"done": 1, "refused": 1, "KeyError": 1}}
-    write(results / "survey.json", {**common, "models": {"timm": counts}})
+    outcomes = {"timm": {"done": ["a", "b"], "refused": ["c"], "KeyError": ["d"]}, "torchvision": {"done": ["a"]}}
+    write(results / "survey.json", {**common, "models": outcomes})
     write_docs(docs, results)
     texts = {file.stem.removeprefix("trust-"): file.read_text() for file in docs.iterdir()}
     assert "| 120,001 | 2 |" in texts["fuzz"]
@@ -70,7 +70,8 @@ def test_the_fragments_say_what_the_records_say(tmp_path: Path) -> None:
     assert "- `tests/fuzz/test_boxes.py::x`" in texts["fuzz"]
     assert "| `functional` | 428 | 3 | 1 | 33% |" in texts["mutants"]
     assert "Not found:\n\n- `b`\n- `c`\n" in texts["mutants"]
-    assert "| timm | `adapt` | 3 | 1 | 1 | 1 |" in texts["survey"]
+    assert "| timm | 4 | 2 | 1 | 1 |" in texts["survey"]
+    assert "Not reported:\n\n- timm, refused: `c`\n- timm, KeyError: `d`\n\n" in texts["survey"]
     assert "fuzz, mutants, survey" in texts["platforms"]
     assert all("`make something`" in text for text in texts.values())
 
@@ -80,14 +81,15 @@ def test_without_records_the_fragments_name_the_commands(tmp_path: Path) -> None
     assert (tmp_path / "trust-mutants.md").read_text() == "Not run yet: `make mutants`.\n"
 
 
-def test_the_survey_calls_both_functions_with_models_of_every_library() -> None:
+def test_the_survey_has_models_of_every_library() -> None:
     found = survey("resnet18")
-    assert set(found) == {"resizenet", "torchvision", "timm"}
+    assert found == {library: {"done": found[library]["done"]} for library in ("resizenet", "torchvision", "timm")}
+    assert found["torchvision"] == {"done": ["resnet18"]}
     assert json.dumps(found)
-    assert found["torchvision"] == {"report": {"done": 1}, "adapt": {"done": 1}}
 
 
-def test_an_outcome_is_a_refusal_only_for_errors_of_the_library() -> None:
-    assert outcome(lambda size: rn.report(nn.Conv2d(3, 4, 3), size)) == "done"
-    assert outcome(lambda size: rn.adapt(nn.Identity(), size)) == "refused"
-    assert outcome(lambda size: {}[size]) == "KeyError"
+def test_an_outcome_is_a_refusal_only_for_errors_of_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert outcome(nn.Conv2d(3, 4, 3)) == "done"
+    assert outcome(nn.Conv2d(5, 4, 3)) == "refused"
+    monkeypatch.setattr(rn, "report", lambda model, size: {}[size])
+    assert outcome(nn.Identity()) == "KeyError"
