@@ -27,6 +27,8 @@ extensions = [
 ]
 html_theme = "furo"
 html_title = f"resizenet {release}"
+html_static_path = ["_static"]
+html_js_files = ["fit.js"]
 html_theme_options = {
     "source_repository": "https://github.com/resizenet/resizenet/",
     "source_branch": "main",
@@ -43,7 +45,8 @@ autodoc_default_options = {"members": True, "show-inheritance": True}
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True  # "Attributes:" describes dataclass fields, which are documented as members too
-myst_enable_extensions = ["colon_fence"]
+myst_enable_extensions = ["colon_fence", "substitution"]
+myst_substitutions = {"version": release}
 myst_heading_anchors = 3
 copybutton_prompt_text = ">>> "
 

@@ -111,7 +111,7 @@ def headline(experiment: Experiment, arms: Arms, file: Path) -> None:
             names.append(f"{_label(name, accuracies(records))}, {records[0]['macs'] / 1e6:.1f} M MACs")
         panel.set_yticks(range(len(rows)), names)
         panel.set(xlabel="test accuracy (%)", ylim=(len(rows) - 0.5, -0.5))
-        panel.margins(x=0.18)
+        panel.margins(x=0.22)
         panel.spines[["top", "right"]].set_visible(False)
         panel.grid(axis="x", alpha=0.3)
 

@@ -14,6 +14,8 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
 
+import resizenet
+
 pytestmark = pytest.mark.site
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -106,6 +108,23 @@ def test_the_gallery_shows_every_page(source: Path) -> None:
     assert soup(GALLERY / f"{source.stem}.html").select("article img.sphx-glr-single-img")
 
 
+def test_the_start_page_has_what_a_newcomer_looks_for() -> None:
+    page = soup(SITE / "index.html").select_one("article")
+    assert "pip install resizenet" in [block.get_text().strip() for block in page.select("pre")]
+    assert f"version {resizenet.__version__}." in page.get_text()
+    links = {link["href"].removesuffix(".html") for link in page.select("a[href]")}
+    gallery = {f"generated/gallery/{source.stem}" for source in (DOCS / "gallery").glob("plot_*.py")}
+    assert {"https://github.com/resizenet/resizenet", "quickstart", *gallery} <= links
+    pictures = " ".join(image["src"] for image in page.select("img"))
+    assert [name for name in gallery if Path(name).name not in pictures] == []
+
+
+def test_no_description_of_a_result_is_read_as_its_type() -> None:
+    api = [*SITE.glob("generated/resizenet.*.html")]
+    assert len(api) > 50
+    assert [page.name for page in api if "Return type" in page.read_text()] == []
+
+
 # --- in a browser
 
 
@@ -156,13 +175,22 @@ def test_a_reader_goes_from_the_start_page_to_a_guide(browser: Any, address: str
     from selenium.webdriver.common.by import By
 
     browser.get(address)
-    assert browser.title == "resizenet"
+    assert browser.title == f"resizenet {resizenet.__version__}"
     browser.find_element(By.CSS_SELECTOR, f".sidebar-tree a[href='{guide}.html']").click()
     title = (DOCS / f"{guide}.md").read_text().splitlines()[0].removeprefix("# ")
     assert browser.current_url == f"{address}{guide}.html"
     assert browser.find_element(By.TAG_NAME, "h1").text.removesuffix("¶").strip() == title
     images = browser.find_elements(By.CSS_SELECTOR, "article img")
     assert [image.get_attribute("src") for image in images if not int(image.get_property("naturalWidth"))] == []
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_printed_text_is_not_clipped(browser: Any, address: str, width: int) -> None:
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.get(f"{address}quickstart.html")
+    overflow = "return [...document.querySelectorAll('.highlight-text pre')].map(b => b.scrollWidth - b.clientWidth)"
+    assert browser.execute_script(overflow) == [0] * 5
 
 
 def test_a_reader_searches_for_a_class_and_finds_it(browser: Any, address: str) -> None:

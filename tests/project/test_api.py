@@ -83,6 +83,23 @@ def test_every_public_name_has_a_docstring(face: str) -> None:
     ] == []
 
 
+def documented(face: str) -> Iterator[tuple[str, str]]:
+    """Names and docstrings of everything public, members included."""
+    module = importlib.import_module(face)
+    for name in module.__all__:
+        value = getattr(module, name)
+        members = vars(value).items() if inspect.isclass(value) else ()
+        for path, found in [(name, value), *((f"{name}.{member}", found) for member, found in members)]:
+            yield path, inspect.getdoc(found) or ""
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_no_description_of_a_result_is_read_as_its_type(face: str) -> None:
+    # Sphinx's napoleon takes the words before a colon in the first line of this section for a type
+    results = re.compile(r"^(?:Returns|Yields):\n +(?:[^:`\n]|`[^`\n]*`)*:", re.MULTILINE)
+    assert [path for path, text in documented(face) if results.search(text)] == []
+
+
 def test_arguments_with_a_default_are_keyword_only() -> None:
     functions = [value for name in resizenet.__all__ if callable(value := getattr(resizenet, name))]
     offenders = [

@@ -84,7 +84,7 @@ def adapt(
         inplace: change the model itself instead of a copy.
 
     Returns:
-        The adapted model: a copy, or ``model`` itself with ``inplace``.
+        The adapted model, which is a copy unless ``inplace`` is set.
 
     Raises:
         UnsupportedModelError: the model cannot be traced, or a stride, the stem or the classifier cannot be changed as

@@ -70,15 +70,15 @@ class Adaptation:
 
     def __str__(self) -> str:
         before, after = self.last_map
+        last_map = _arrow(format_size(before) if before else "none", format_size(after))
+        macs = _arrow(*("none" if n is None else format_count(n) for n in self.macs))
         effects = [
-            f"output stride {_arrow(*map(str, self.output_stride))}",
-            f"last map {_arrow(format_size(before) if before else 'none', format_size(after))}",
-            f"MACs {_arrow(*('none' if n is None else format_count(n) for n in self.macs))}",
-            f"parameters {_arrow(*map(format_count, self.params))}",
+            f"output stride {_arrow(*map(str, self.output_stride))}, last map {last_map}",
+            f"MACs {macs}, parameters {_arrow(*map(format_count, self.params))}",
         ]
         title = f"{self.model} at {format_size(self.input_size)}"
         changes = describe_changes([*self.changes, *self.fitted]) or ["no changes"]
-        return "\n".join([title, ", ".join(effects), *changes])
+        return "\n".join([title, *effects, *changes])
 
 
 def _arrow(before: str, after: str) -> str:

@@ -61,7 +61,8 @@ def plan(
         >>> import torchvision
         >>> print(plan(torchvision.models.mobilenet_v2(), 32, num_classes=10))
         MobileNetV2 at 32x32
-        output stride 32 -> 8, last map 1x1 -> 4x4, MACs 7.4 M -> 88.0 M, parameters 3.5 M -> 2.2 M
+        output stride 32 -> 8, last map 1x1 -> 4x4
+        MACs 7.4 M -> 88.0 M, parameters 3.5 M -> 2.2 M
         features.0.0: stride 2 -> 1
         features.2.conv.1.0: stride 2 -> 1
         classifier.1: classes 1000 -> 10
