@@ -110,8 +110,8 @@ ADAPTED: dict[str, tuple[Callable[[], nn.Module], str]] = {  # and what is print
 @pytest.mark.parametrize("name", ADAPTED)
 def test_adapting_as_printed_has_the_promised_effect(name: str) -> None:
     model = ADAPTED[name][0]()
-    (text,) = suggestions_with("resizenet.adapt(", model, 32)
-    code, _, promise = text.partition(": the same weights, ")
+    text = suggestions_with("resizenet.adapt(", model, 32)[0]
+    code, _, promise = text.partition(": ")
     assert code == f"resizenet.adapt(model, 32{ADAPTED[name][1]})"
     last, macs = extent(eval(code, {"resizenet": rn, "model": model}), 32)
     size, times = promised(promise)
@@ -125,8 +125,8 @@ def test_adapting_as_printed_has_the_promised_effect(name: str) -> None:
 def test_what_is_suggested_computes_with_values(name: str) -> None:
     """A suggestion for timm's mvitv2_tiny once crashed on real images."""
     model = timm.create_model(name, num_classes=5)
-    (text,) = suggestions_with("resizenet.adapt(", model, 32)
-    adapted = eval(text.partition(": the same")[0], {"resizenet": rn, "model": model})
+    text = suggestions_with("resizenet.adapt(", model, 32)[0]
+    adapted = eval(text.partition(": ")[0], {"resizenet": rn, "model": model})
     out = adapted(torch.rand(2, 3, 32, 32))
     out.sum().backward()
     assert out.shape == (2, 5)
@@ -148,16 +148,17 @@ def test_adapting_is_not_suggested_if_adapt_cannot_do_it(name: str) -> None:
 
 
 def test_suggestions_for_resnet18_and_their_order() -> None:
-    assert rn.report(TV.resnet18(num_classes=10), 32).suggestions == (
-        "resizenet.adapt(model, 32): the same weights, a 4x4 last map, 15.0 times the MACs (555.4 M)",
-        "resizenet.transforms.UpscalePolicy(128): a 4x4 last map, 16.0 times the MACs (592.2 M)",
-    )
+    adapting, upscaling = rn.report(TV.resnet18(num_classes=10), 32).suggestions
+    code = "resizenet.adapt(model, 32)"
+    assert adapting == f"{code}: a 4x4 last map, 15.0 times the MACs (555.4 M); for training from scratch"
+    code = "resizenet.transforms.UpscalePolicy(128)"
+    assert upscaling == f"{code}: a 4x4 last map, 16.0 times the MACs (592.2 M); for pretrained weights"
 
 
 @pytest.mark.parametrize(("size", "stride"), [(32, 8), (48, 8), (64, 16), ((32, 48), 8)])
 def test_a_report_after_following_a_suggestion_has_no_more(size: int | tuple[int, int], stride: int) -> None:
     model = TV.resnet18(num_classes=10)
-    adapting, upscaling = rn.report(model, size).suggestions
+    adapting, upscaling, *_ = rn.report(model, size).suggestions
     assert adapting.startswith(f"resizenet.adapt(model, {size}{', output_stride=8' if size == 48 else ''}): ")
     policy = eval(upscaling.partition(": ")[0], {"resizenet": rn})
     for text, after in (
@@ -169,7 +170,34 @@ def test_a_report_after_following_a_suggestion_has_no_more(size: int | tuple[int
         assert after.suggestions == ()
 
 
-# --- upscaling
+# --- upscaling and folding
+
+
+@pytest.mark.parametrize(
+    ("build", "side", "factor"),
+    [
+        (lambda: TV.resnet18(num_classes=5), 64, 2),
+        (lambda: timm.create_model("convnext_atto", num_classes=5), 32, 4),
+    ],
+)
+@torch.inference_mode()
+def test_folding_as_printed_computes_what_upscaling_computes(
+    build: Callable[[], nn.Module], side: int, factor: int
+) -> None:
+    model = build().eval()
+    (text,) = suggestions_with('stem="fold"', model, side)
+    folded = eval(text.partition(": ")[0], {"resizenet": rn, "model": model})
+    (upscaling,) = suggestions_with("UpscalePolicy", model, side)
+    assert f"UpscalePolicy({factor * side})" in upscaling
+    assert promised(text)[0] == promised(upscaling)[0]
+    border = side // 4  # is cut off before both networks see the rest
+    images = F.pad(torch.rand(2, 3, side - 2 * border, side - 2 * border), [border] * 4)
+    upscaled = F.interpolate(images, scale_factor=factor, mode="bilinear")
+    torch.testing.assert_close(folded(images), model(upscaled), rtol=1e-3, atol=1e-4)
+
+
+def test_folding_is_not_suggested_where_it_leaves_a_smaller_map_than_upscaling() -> None:
+    assert suggestions_with("fold", TV.resnet18(num_classes=5), 32) == []
 
 
 @pytest.mark.parametrize(
@@ -263,7 +291,7 @@ def test_an_output_stride_that_timm_refuses_is_not_suggested(name: str) -> None:
 )
 def test_an_output_stride_that_timm_takes_has_the_promised_effect(name: str) -> None:
     (text,) = suggestions_with("output_stride", timm.create_model(name), 64)
-    assert text == "output_stride=16 when the model is made: the same weights, dilated kernels, a last map of about 4x4"
+    assert text == "output_stride=16 when the model is made: dilated kernels, a last map of about 4x4"
     made, model = timm.create_model(name, output_stride=16), timm.create_model(name)
     assert made.eval().forward_features(torch.rand(1, 3, 64, 64)).shape[2:] == (4, 4)
     assert [p.shape for p in made.parameters()] == [p.shape for p in model.parameters()]

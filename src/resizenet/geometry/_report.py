@@ -200,10 +200,10 @@ def report(model: nn.Module, input_size: Size, *, in_channels: int = 3) -> Geome
         ! from layer1.1.conv1 on, the receptive field (35 px) exceeds the image
         ! layer4.0.bn1 and 4 more: 1 value per channel and image, so BatchNorm raises in
           training when the last batch is 1 image; drop_last=True avoids it
-        > resizenet.adapt(model, 32): the same weights, a 4x4 last map, 15.0 times the
-          MACs (555.4 M)
+        > resizenet.adapt(model, 32): a 4x4 last map, 15.0 times the MACs (555.4 M); for
+          training from scratch
         > resizenet.transforms.UpscalePolicy(128): a 4x4 last map, 16.0 times the MACs
-          (592.2 M)
+          (592.2 M); for pretrained weights
     """
     size = parse_size(input_size, argument="input_size")
     check_positive("in_channels", in_channels)

@@ -10,12 +10,13 @@ from torch import nn
 
 from ..._errors import ArgumentError, ShapeError, UnsupportedModelError
 from ..._text import format_count, format_size
-from ..._tracing import Row, Trace, last_map, side_multiple, stages, trace
+from ..._tracing import Row, Trace, first_layers, last_map, side_multiple, stages, trace
 from ...surgery import Adaptation, plan
-from ...surgery._plan import OutputStride
+from ...surgery._plan import OutputStride, Stem
 
 _GOOD_MAP = 4  # positions per side of the last map of a CIFAR ResNet-18 at 32 px
 _OUTPUT_STRIDES: tuple[OutputStride, ...] = ("auto", 16, 8, 4)  # the first one that leaves a good map is suggested
+_FOLDS = (2, 4)  # the factors that adapt can fold into a first convolution
 _MORE_FACTORS = 3  # to try beyond the one that the stride asks for, as kernels may have no padding
 _TIMM_DILATES = {  # timm's types that take an output_stride of 8 or 16; others refuse it (timm 1.0)
     *("byobnet.ByobNet", "convnext.ConvNeXt", "cspnet.CspNet", "efficientnet.EfficientNet", "nfnet.NormFreeNet"),
@@ -53,7 +54,7 @@ def _adapting(model: nn.Module, traced: Trace, input_size: tuple[int, int]) -> I
     """Suggest the plan with the largest output stride that leaves a large enough map, or else the largest map."""
     code, best, positions = "", None, math.prod(last_map_size(traced))
     for output_stride in _OUTPUT_STRIDES:
-        planned = _plan(model, input_size, output_stride)
+        planned = _plan(model, input_size, output_stride=output_stride)
         if planned and math.prod(planned.last_map[1]) > positions:
             option = "" if output_stride == "auto" else f", output_stride={output_stride}"
             code = f"resizenet.adapt(model, {_argument(input_size)}{option})"
@@ -61,13 +62,15 @@ def _adapting(model: nn.Module, traced: Trace, input_size: tuple[int, int]) -> I
             if min(planned.last_map[1]) >= _GOOD_MAP:
                 break
     if best:
-        yield f"{code}: the same weights, {_effect(traced.macs, best.last_map[1], best.macs[1])}"
+        yield f"{code}: {_effect(traced, best.last_map[1], best.macs[1])}; for training from scratch"
 
 
-def _plan(model: nn.Module, input_size: tuple[int, int], output_stride: OutputStride) -> Adaptation | None:
+def _plan(
+    model: nn.Module, input_size: tuple[int, int], *, output_stride: OutputStride = "auto", stem: Stem = "auto"
+) -> Adaptation | None:
     """Return the plan, or None if the model cannot be adapted in this way."""
     try:
-        return plan(model, input_size, output_stride=output_stride)
+        return plan(model, input_size, output_stride=output_stride, stem=stem)
     except (UnsupportedModelError, ArgumentError):
         return None
 
@@ -75,7 +78,10 @@ def _plan(model: nn.Module, input_size: tuple[int, int], output_stride: OutputSt
 def _upscaling(
     model: nn.Module, traced: Trace, final: Row, input_size: tuple[int, int], in_channels: int
 ) -> Iterator[str]:
-    """Suggest a whole factor, if the last map grows with the image, which it does not behind a resizer."""
+    """Suggest a whole factor, if the last map grows with the image, which it does not behind a resizer.
+
+    If ``adapt`` can fold the same factor into the first convolution, that is suggested as well.
+    """
     before = last_map_size(traced)
     strides = final.stride or tuple(-(-side // length) for side, length in zip(input_size, before, strict=True))
     least = max(2, *(-(-_GOOD_MAP * stride // side) for stride, side in zip(strides, input_size, strict=True)))
@@ -88,9 +94,19 @@ def _upscaling(
         if math.prod(last_map_size(after)) <= math.prod(before):
             return
         if min(last_map_size(after)) >= _GOOD_MAP:
-            effect = _effect(traced.macs, last_map_size(after), after.macs)
-            yield f"resizenet.transforms.UpscalePolicy({_argument(larger)}): {effect}"
+            effect = _effect(traced, last_map_size(after), after.macs)
+            yield f"resizenet.transforms.UpscalePolicy({_argument(larger)}): {effect}; for pretrained weights"
+            folded = _plan(model, input_size, stem="fold") if _may_fold(traced, factor) else None
+            if folded and folded.last_map[1] == last_map_size(after):
+                effect = _effect(traced, folded.last_map[1], folded.macs[1])
+                code = f'resizenet.adapt(model, {_argument(input_size)}, stem="fold")'
+                yield f"{code}: {effect}; equals that upscaling except near the border"
             return
+
+
+def _may_fold(traced: Trace, factor: int) -> bool:
+    first = first_layers(traced)
+    return factor in _FOLDS and first is not None and first.conv.stride[0] % factor == 0
 
 
 def _dilating(model: nn.Module, stride: int, input_size: tuple[int, int]) -> Iterator[str]:
@@ -105,7 +121,7 @@ def _dilating(model: nn.Module, stride: int, input_size: tuple[int, int]) -> Ite
     else:
         return
     after = format_size((-(-input_size[0] // wanted), -(-input_size[1] // wanted)))
-    yield f"{code} when the model is made: the same weights, dilated kernels, a last map of about {after}"
+    yield f"{code} when the model is made: dilated kernels, a last map of about {after}"
 
 
 def _has_bottlenecks(model: nn.Module) -> bool:
@@ -113,8 +129,8 @@ def _has_bottlenecks(model: nn.Module) -> bool:
     return any(isinstance(module, torchvision.models.resnet.Bottleneck) for module in model.modules())
 
 
-def _effect(before: int, size: tuple[int, int], macs: int) -> str:
-    return f"a {format_size(size)} last map, {macs / max(before, 1):.1f} times the MACs ({format_count(macs)})"
+def _effect(before: Trace, size: tuple[int, int], macs: int) -> str:
+    return f"a {format_size(size)} last map, {macs / max(before.macs, 1):.1f} times the MACs ({format_count(macs)})"
 
 
 def last_map_size(traced: Trace) -> tuple[int, int]:
