@@ -54,6 +54,21 @@ def test_anything_else_is_a_size_error_that_names_the_argument(size: object) -> 
         parse_size(size, argument="eval_size")
 
 
+class SymInt:
+    """Like torch's symbolic int for a length that depends on data, it cannot be compared with a bound."""
+
+    def __lt__(self, other: int) -> bool:
+        assert other == 1
+        return False
+
+
+def test_a_symbolic_int_is_compared_with_no_bound_but_one() -> None:
+    length = SymInt()
+    assert parse_size(length) == (length, length)
+    assert parse_size((length, 7)) == (length, 7)
+    assert parse_size((7, length)) == (7, length)
+
+
 def test_an_image_has_at_most_as_many_pixels_as_there_are_addresses() -> None:
     assert parse_size((2**29, 2**28)) == (2**29, 2**28)
     assert parse_size((2**31 - 1, 1)) == (2**31 - 1, 1)

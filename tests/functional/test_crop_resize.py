@@ -108,6 +108,13 @@ def test_uint8_is_within_one_level_of_torchvision_and_of_the_reference(
 
 
 @both_paths
+def test_a_uint8_column_that_is_a_transposed_row_equals_the_reference(path: str) -> None:
+    x = torch.randint(256, (2, 3, 1, 19), dtype=torch.uint8).mT  # contiguous for torch, though its W stride is 19
+    case = Cropping((19, 1), [(0, 0, 19, 1), (2, 0, 16, 1)], [False, True], (5, 4), "bilinear", True)
+    assert (crop_by(path, x, **case.arguments).double() - expected_of(x, case)).abs().max() <= 1
+
+
+@both_paths
 @pytest.mark.parametrize(("before", "after"), WIDE_SIZES)
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("antialias", [True, False])
