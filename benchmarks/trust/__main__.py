@@ -86,11 +86,12 @@ def run_tests(path: Path, source: str, tests: list[str]) -> str:
 
 
 def files_of_tests(path: Path, module: str) -> list[str]:
-    """The tests of the module, those that mirror the file first."""
+    """The tests of the module, those named after the file or its folder first."""
     if module == "_sizes":
         return [str(TESTS / "test_sizes.py")]
-    mirrored = TESTS / module / f"test{path.stem}.py"
-    return [str(file) for file in (mirrored, TESTS / module) if file.exists()]
+    folder, names = TESTS / module, (path.stem.strip("_"), path.parent.name.strip("_"))
+    mirrored = [file for name in names for file in sorted(folder.glob(f"test_{name}*.py"))]
+    return [str(file) for file in (*dict.fromkeys(mirrored), folder)]
 
 
 def sample_of(module: str, count: int, seed: int) -> tuple[int, list[tuple[Path, str, str]]]:

@@ -6,7 +6,7 @@ import ast
 from pathlib import Path
 
 import pytest
-from benchmarks.trust.__main__ import Mutated, files_of_tests, sample_of
+from benchmarks.trust.__main__ import SOURCES, Mutated, files_of_tests, sample_of
 from benchmarks.trust._mutants import count_mutants, mutant
 
 SOURCE = '''"""Docs with 1 number."""
@@ -56,6 +56,21 @@ def test_a_sample_is_the_same_each_time_and_has_tests(module: str) -> None:
     assert sample != sample_of(module, 5, 1)[1]
     assert count > 100
     assert all(Path(test).exists() for path, _, _ in sample for test in files_of_tests(path, module))
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("_sizes.py", ["test_sizes.py"]),
+        ("functional/_fold.py", ["test_fold.py", "functional"]),
+        ("functional/_dialects/_taps.py", ["test_dialects.py", "functional"]),
+        ("transforms/batch/_crop.py", ["test_batch_crop.py", "test_batch_resize.py", "transforms"]),
+    ],
+)
+def test_the_tests_named_after_a_file_or_its_folder_run_first(file: str, expected: list[str]) -> None:
+    path = SOURCES / "resizenet" / file
+    assert path.exists()
+    assert [Path(found).name for found in files_of_tests(path, file.partition("/")[0].removesuffix(".py"))] == expected
 
 
 def test_the_mutated_file_is_loaded_from_its_new_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
