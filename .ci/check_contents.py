@@ -10,7 +10,7 @@ from pathlib import Path
 
 SOURCE = Path("src")
 WEIGHTS = "resizenet/models/weights/*"  # each a .pt with its .json
-IN_AN_SDIST = {"", ".py", ".typed", ".md", ".rst", ".txt", ".json", ".toml", ".cff", ".png", ".svg"}
+IN_AN_SDIST = {"", ".py", ".typed", ".md", ".rst", ".txt", ".json", ".toml", ".cff", ".js", ".png", ".svg"}
 
 
 def problems_of_wheel(wheel: Path) -> list[str]:
