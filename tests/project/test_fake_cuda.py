@@ -196,7 +196,7 @@ def test_adapt(fake: _Fake, stem: str, channel_weights: str) -> None:
     options: dict[str, Any] = {"in_channels": 5, "num_classes": 7, "channel_weights": channel_weights}
     model = small_resnet("imagenet")
     with fake:
-        adapted = rn.adapt(on_cuda(model), 32, stem=stem, stem_weights=method or "center", **options)
+        adapted = rn.adapt(on_cuda(model), 32, stem=stem, stem_weights=method or "area", **options)
         assert place(adapted(torch.zeros(2, 5, 32, 32, device=CUDA))) == (CUDA, torch.float32)
     assert {tensor.device for tensor in itertools.chain(adapted.parameters(), adapted.buffers())} == {CUDA}
 

@@ -136,7 +136,7 @@ def test_a_plan_is_a_plain_value() -> None:
         "what": "kernel",
         "before": 7,
         "after": 3,
-        "how": "center",
+        "how": "area",
     }
     assert made.strides == ((2, 1), (4, 1), (8, 2), (16, 4), (32, 8))
 

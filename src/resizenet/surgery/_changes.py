@@ -27,7 +27,7 @@ class Change:
             "window" of attention, in positions.
         before, after: the old and the new value; that of one axis for "kernel", "stride" and "padding", and text such
             as "14x14" for "grid" and "window".
-        how: how the new weights are made, such as "center"; None if no weights are made.
+        how: how the new weights are made, such as "area"; None if no weights are made.
     """
 
     path: str

@@ -40,7 +40,7 @@ def plan(
     in_channels: int | None = None,
     num_classes: int | None = None,
     stem: Stem = "auto",
-    stem_weights: StemWeights = "center",
+    stem_weights: StemWeights = "area",
     channel_weights: ChannelWeights = "sum",
     positions: Convention = "timm",
 ) -> Adaptation:
