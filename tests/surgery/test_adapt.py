@@ -40,7 +40,7 @@ LARGE = ((7, 7), (2, 2), (3, 3), True)
 
 
 def test_resnet18_at_32_px_gets_the_usual_cifar_stem_and_keeps_all_other_weights(resnet: nn.Module) -> None:
-    adapted = rn.adapt(resnet.eval(), 32, num_classes=10)
+    adapted = rn.adapt(resnet.eval(), 32, num_classes=10, stem_weights="center")
     assert stem_of(adapted) == SMALL
     assert sum(p.numel() for p in adapted.parameters()) == 11_173_962
     assert torch.equal(adapted.conv1.weight, resnet.conv1.weight[:, :, 2:5, 2:5])
