@@ -132,6 +132,16 @@ def test_a_notebook_shows_the_same_cells_and_escapes_names() -> None:
     assert parser.cells == [*HEADER, "<b>&", "Conv2d", "7x7", "2", "1", "3", "0 %", "2.6 k", "56"]
 
 
+def test_a_notebook_labels_warnings_and_suggestions() -> None:
+    found = rn.report(on_meta("resnet50"), 32)
+    page = found._repr_html_()
+    assert len(found.warnings) > 2
+    assert page.count("<b>Warning:</b>") == len(found.warnings)
+    assert page.count("<b>Suggestion:</b>") == len(found.suggestions)
+    gated = rn.report(on_meta("efficientnet_b0"), 32)._repr_html_()
+    assert "<div>+ : and more, through a gate or a norm over the whole map</div>" in gated
+
+
 def test_rich_shows_names_and_notes_in_80_columns() -> None:
     found = rn.report(on_meta("resnet50"), 32)
     console = rich.console.Console(file=io.StringIO(), width=80, color_system=None)

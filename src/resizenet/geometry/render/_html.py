@@ -7,7 +7,7 @@ from html import escape
 
 from ._text import to_the_left
 
-_BARS = {"!": "#d98e04", ">": "#2e8b57"}  # colors of the bars beside warnings and suggestions
+_NOTES = {"!": ("Warning", "#d98e04"), ">": ("Suggestion", "#2e8b57")}  # label and color of a mark
 
 
 def html_page(title: str, lines: Sequence[Sequence[str]], notes: Sequence[tuple[str, str]] = ()) -> str:
@@ -28,5 +28,8 @@ def _row(tag: str, cells: Sequence[str], left: Sequence[bool]) -> str:
 
 
 def _note(mark: str, text: str) -> str:
-    style = f"border-left: 4px solid {_BARS.get(mark, 'transparent')}; margin: 2px 0; padding-left: 8px"
-    return f'<div style="{style}">{escape(text)}</div>'
+    if mark not in _NOTES:
+        return f"<div>{escape(text)}</div>"
+    label, color = _NOTES[mark]
+    style = f"border-left: 4px solid {color}; background: {color}26; margin: 3px 0; padding: 2px 8px"
+    return f'<div style="{style}"><b>{label}:</b> {escape(text)}</div>'
