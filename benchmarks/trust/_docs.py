@@ -80,10 +80,8 @@ def survey(records: dict[str, Record]) -> str:
                 "other errors": str(count - done - refused),
             }
         )
-        for outcome, names in outcomes.items():
-            others += (
-                "" if outcome == "done" else f"- {library}, {outcome}: " + ", ".join(map("`{}`".format, names)) + "\n"
-            )
+        for outcome in sorted(set(outcomes) - {"done"}, reverse=True):
+            others += f"- {library}, {outcome}: {', '.join(f'`{name}`' for name in outcomes[outcome])}\n"
     return Table.of(rows).markdown() + (f"\nNot reported:\n\n{others}" if others else "")
 
 

@@ -8,10 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import timm
 import torch
-from benchmarks._records import environment, read, write
+from benchmarks._records import RESULTS, environment, read, write
 from benchmarks.trust._docs import wilson, write_docs
-from benchmarks.trust._survey import outcome, survey
+from benchmarks.trust._survey import outcome, survey, without_values
 from scipy.stats import binomtest
 from torch import nn
 
@@ -86,6 +87,15 @@ def test_the_survey_has_models_of_every_library() -> None:
     assert found == {library: {"done": found[library]["done"]} for library in ("resizenet", "torchvision", "timm")}
     assert found["torchvision"] == {"done": ["resnet18"]}
     assert json.dumps(found)
+
+
+@pytest.mark.slow
+def test_models_that_the_survey_could_not_report_are_reported_at_their_own_size() -> None:
+    outcomes = read(RESULTS / "trust" / "survey.json", "models")["models"]["timm"]
+    assert set(outcomes) == {"done", "refused"}
+    for name in outcomes["refused"]:
+        model = without_values(lambda name=name: timm.create_model(name, pretrained=False))
+        assert rn.report(model, model.default_cfg["input_size"][1:]).macs > 0
 
 
 def test_an_outcome_is_a_refusal_only_for_errors_of_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
