@@ -87,7 +87,7 @@ docs: install  ## the site, in docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
 bench: install  ## the quick benchmarks, on the CPU
-	@for suite in resizer models transforms report; do \
+	@for suite in resizer models transforms dialects report; do \
 		$(BIN)/python -m benchmarks.throughput run $$suite --device cpu --quick || failed=1; \
 	done; exit $${failed:-0}
 

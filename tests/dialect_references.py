@@ -126,8 +126,12 @@ KERNELS: dict[str, tuple[Callable[[float], float], float]] = {
 def tensorflow_matrix(before: int, after: int, interpolation: str, antialias: bool) -> Array:
     """Half-pixel centers; outside the image there is nothing, and the other weights are scaled to the sum 1.
 
-    Without antialias, bicubic reads its kernel from a table of 1024 entries per pixel.
+    Without antialias, bilinear and bicubic have operations of their own; bicubic reads its kernel from a table of 1024
+    entries per pixel. The other operation has positions in float32.
     """
+    own = {"nearest", "area"} if antialias else {"nearest", "area", "bilinear", "bicubic"}
+    if interpolation not in own:
+        return _tensorflow_scale_and_translate(before, after, interpolation, antialias)
     matrix, scale = np.zeros((after, before)), before / after
     for row in range(after):
         center = (row + 0.5) * scale - 0.5
@@ -140,7 +144,21 @@ def tensorflow_matrix(before: int, after: int, interpolation: str, antialias: bo
                 kernel, _ = KERNELS[interpolation]
                 if interpolation == "bicubic" and not antialias:
                     center = round(center * 1024) / 1024
-                matrix[row, pixel] = kernel((pixel - center) / (max(scale, 1) if antialias else 1))
+                matrix[row, pixel] = kernel(pixel - center)
+    return matrix / matrix.sum(1, keepdims=True)
+
+
+def _tensorflow_scale_and_translate(before: int, after: int, interpolation: str, antialias: bool) -> Array:
+    one, half = np.float32(1), np.float32(0.5)
+    kernel, radius = KERNELS[interpolation]
+    matrix, step = np.zeros((after, before)), one / (np.float32(after) / np.float32(before))
+    width = max(step, one) if antialias else one
+    for row in range(after):
+        center = (np.float32(row) + half) * step
+        first = max(0, math.ceil(center - np.float32(radius) * width - half))
+        last = min(before - 1, math.floor(center + np.float32(radius) * width - half))
+        for pixel in range(first, last + 1):
+            matrix[row, pixel] = kernel(float((np.float32(pixel) + half - center) * (one / width)))
     return matrix / matrix.sum(1, keepdims=True)
 
 

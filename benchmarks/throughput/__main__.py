@@ -12,11 +12,17 @@ from rich.console import Console
 from benchmarks._options import default_device, find_device, select
 from benchmarks._records import environment, write
 
-from . import _models, _report, _resizer, _transforms
+from . import _dialects, _models, _report, _resizer, _transforms
 from ._compare import Bench, Row, Setting
 from ._tables import RESULTS, show, show_results
 
-SUITES = {"models": _models.jobs, "report": _report.jobs, "resizer": _resizer.jobs, "transforms": _transforms.jobs}
+SUITES = {
+    "dialects": _dialects.jobs,
+    "models": _models.jobs,
+    "report": _report.jobs,
+    "resizer": _resizer.jobs,
+    "transforms": _transforms.jobs,
+}
 ROUNDS, QUICK_ROUNDS = 15, 7
 _CONSOLE_WIDTH = 180
 
@@ -41,6 +47,7 @@ def run(options: argparse.Namespace) -> None:
         if options.out:
             ceilings = {"ceilings": bench.ceilings.measured, "rows": rows}
             record = {**environment(device), "command": command, "suite": options.suite, **ceilings}
+            record |= {"note": options.note} if options.note else {}
             write(options.out / f"{name}.json", record)
     failed = [f"{Setting.of(row).title}: {row['who']}, {row['mode']}: {row['error']}" for row in rows if "error" in row]
     if failed:
@@ -62,6 +69,7 @@ def main() -> None:
     command.add_argument("--quick", action="store_true", help="few settings and few rounds")
     only = "the settings whose title matches this regular expression; their results go to a file of their own"
     command.add_argument("--only", help=only)
+    command.add_argument("--note", help="a sentence about the conditions, which is printed with the results")
     folder = RESULTS.relative_to(RESULTS.parents[2])
     command.add_argument(
         "--out", type=Path, help=f"folder of the JSON, such as {folder}; by default nothing is written"

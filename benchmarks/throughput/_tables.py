@@ -15,7 +15,9 @@ from ._compare import Row, Setting
 
 RESULTS = _records.RESULTS / "throughput"
 EXPECTED = tuple(
-    f"{suite}-{version}" for suite in ("resizer", "models", "transforms", "report") for version in ("cpu-quick", "cuda")
+    f"{suite}-{version}"
+    for suite in ("resizer", "models", "transforms", "dialects", "report")
+    for version in ("cpu-quick", "cuda")
 )
 
 
@@ -72,7 +74,8 @@ def source(record: Record) -> str:
     texts = [f"{rate} {'GB/s copied' if name == 'copy' else f'GFLOP/s in {name}'}" for name, rate in rates.items()]
     ceilings = f" Ceilings: {', '.join(texts)}." if texts else ""
     machine = f"{record['device']}; torch {record['versions']['torch']}"
-    return f"`{record['command']}`; {machine}; {record['date']}; commit {record['commit']}.{ceilings}\n"
+    note = f" {record['note']}" if "note" in record else ""
+    return f"`{record['command']}`; {machine}; {record['date']}; commit {record['commit']}.{ceilings}{note}\n"
 
 
 def show(rows: list[Row], console: Console) -> None:

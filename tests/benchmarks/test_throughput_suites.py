@@ -11,6 +11,7 @@ from benchmarks.throughput import __main__ as main
 from benchmarks.throughput import (
     _compare,
     _crops,
+    _dialects,
     _models,
     _report,
     _resizer,
@@ -156,6 +157,15 @@ def test_upscaling(rows_of: Measure) -> None:
     assert "BatchResize" in names(rows)
     assert {row["least_bytes"] for row in rows} == {4 * 3 * (64 + 256)}
     assert not failed(rows)
+
+
+@pytest.mark.parametrize("rule", [("pillow", "bilinear"), ("opencv", "linear"), ("opencv", "area")])
+def test_the_resizes_of_other_libraries(rows_of: Measure, rule: tuple[str, str]) -> None:
+    rows = rows_of(_dialects.resizing(CPU, *rule, 3, 40, 33, with_torch=rule[0] == "pillow"))
+    library, ours = f"{rule[0]} {rule[1]}, one by one", f'resize(like="{rule[0]}")'
+    assert names(rows) == [library, ours, *["F.interpolate"] * (rule[0] == "pillow")]
+    assert [row["who"] for row in rows if row["baseline"]] == [library]
+    assert not failed(rows)  # the levels of the library and ours are equal
 
 
 @pytest.mark.parametrize("antialias", [True, False])

@@ -12,6 +12,7 @@ from dialect_differences import largest_difference
 from dialect_references import LIBRARIES, UINT8, make_case, onnx_resize, tensorflow_matrix
 from resizenet import ArgumentError, UnknownNameError
 from resizenet.functional import OnnxResize, resize, resize_matrix
+from resizenet.functional._dialects import _sums
 
 ROWS = [(like, name, antialias) for like, rows in LIBRARIES.items() for name, antialias in rows]
 RULES = [  # one for each rule of rounding, and one for each way of making weights
@@ -143,7 +144,8 @@ def test_tensorflow_itself() -> None:
             image, size = make_case(index, np.float32)
             theirs = tf.image.resize(image, size, method=name, antialias=antialias).numpy()
             ours = resize(to_batch(image), size, interpolation=name, antialias=antialias, like="tensorflow")
-            assert np.abs(ours[0].permute(1, 2, 0).numpy() - theirs).max() <= 4e-5, (name, antialias, index)
+            # bilinear has positions in float32
+            assert np.abs(ours[0].permute(1, 2, 0).numpy() - theirs).max() <= 1e-5, (name, antialias, index)
 
 
 # --- what a dialect is
@@ -216,6 +218,18 @@ def test_uint8_by_matrix_products_equals_uint8_on_a_cpu(
             assert torch.equal(resize(to_batch(image), size, **rule), expected)
 
 
+@each_rule
+def test_uint8_in_many_chunks_equals_uint8_in_one(
+    like: str, name: str, antialias: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = torch.randint(256, (3, 3, 50, 60), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    rule = {"interpolation": name, "antialias": antialias, "like": like}
+    expected = [resize(x, size, **rule) for size in ((43, 31), (70, 90))]
+    monkeypatch.setattr(_sums, "_CHUNK", 2 * 50 * 60)  # two planes, and one in the last chunk
+    found = [resize(x, size, **rule) for size in ((43, 31), (70, 90))]
+    assert all(map(torch.equal, found, expected))
+
+
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @each_row
@@ -248,6 +262,31 @@ def test_torch_export(like: str, name: str, antialias: bool | None, dtype: torch
     module = Resized(interpolation=name, antialias=antialias, like=like)
     out = torch.export.export(module, (x,)).module()(x)
     torch.testing.assert_close(out, module(x), rtol=0, atol=0 if dtype == torch.uint8 else 1e-3)
+
+
+@each_rule
+def test_torch_export_with_dynamic_shapes(like: str, name: str, antialias: bool | None) -> None:
+    """Both axes shrink at all sizes, and Pillow's order of the axes does not change."""
+    height, width = torch.export.Dim("height", min=30, max=512), torch.export.Dim("width", min=30, max=34)
+    shapes = {0: torch.export.Dim("batch", min=1, max=64), 2: height, 3: width}
+    dtype = torch.float32 if name == "area" or like in ("onnx", "scikit-image") else torch.uint8
+    module = Resized(interpolation=name, antialias=antialias, like=like)
+    x, other = (
+        torch.randint(256, shape, generator=torch.Generator().manual_seed(0)).to(dtype)
+        for shape in ((2, 3, 37, 31), (5, 3, 500, 33))
+    )
+    exported = torch.export.export(module, (x,), dynamic_shapes={"x": shapes}).module()
+    torch.testing.assert_close(exported(other), module(other), rtol=0, atol=0 if dtype == torch.uint8 else 1e-3)
+
+
+@pytest.mark.slow
+@each_rule
+def test_torch_compile_with_dynamic_shapes(like: str, name: str, antialias: bool | None) -> None:
+    compiled = torch.compile(Resized(interpolation=name, antialias=antialias, like=like), dynamic=True)
+    for shape in ((2, 3, 17, 31), (3, 3, 19, 40), (1, 3, 5, 9)):
+        x = torch.randint(256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+        out = compiled(x)
+        assert torch.equal(out, resize(x, (7, 23), interpolation=name, antialias=antialias, like=like))
 
 
 @pytest.mark.slow

@@ -39,6 +39,19 @@ def of_scikit(order: int, **options: Any) -> Callable[[np.ndarray], np.ndarray]:
     return lambda image: transform.resize(np.asarray(image).astype(np.float64), TO, order=order, **options)
 
 
+def of_tensorflow_1(image: np.ndarray) -> np.ndarray:
+    """Bilinear without half_pixel_centers: output pixel i shows the position i * factor."""
+    x = image.astype(np.float64)
+    for axis, after in enumerate(TO):
+        before = x.shape[axis]
+        position = np.arange(after) * (before / after)
+        left = position.astype(int)
+        right = np.minimum(left + 1, before - 1)
+        share = np.expand_dims(position - left, 1 - axis)[..., None]
+        x = x.take(left, axis) * (1 - share) + x.take(right, axis) * share
+    return x
+
+
 def of_reference(library: str, name: str, antialias: bool) -> Callable[[np.ndarray], np.ndarray]:
     return lambda image: libraries.LIBRARIES[library][name, antialias](image, TO)
 
@@ -71,6 +84,15 @@ PIPELINES: dict[str, tuple[Any, str, str]] = {  # the pipeline, the kind of imag
         for name in ("bilinear", "bicubic")
         for antialias in (True, False)
     },
+    **{
+        f"torch {name} with align_corners": (
+            lambda batch, name=name: F.interpolate(batch.float(), TO, mode=f"bi{name}", align_corners=True),
+            "batch",
+            f"onnx {name}, align_corners on floats",
+        )
+        for name in ("linear", "cubic")
+    },
+    "TensorFlow 1": (of_tensorflow_1, "numpy", "onnx linear, asymmetric on floats"),
     "torch nearest-exact": (of_torch("nearest-exact", True, torch.uint8), "batch", "torch nearest-exact"),
     "torch uint8": (of_torch("bicubic", True, torch.uint8), "batch", "torch bicubic, antialias=True"),
     "torch uint8, no antialias": (of_torch("bicubic", False, torch.uint8), "batch", "torch bicubic, antialias=False"),
@@ -175,6 +197,8 @@ def test_notes_name_the_channels_the_values_and_the_geometry() -> None:
     assert "channels in the order BGR" in text
     assert "values divided by 255, then normalized with ImageNet's mean and std" in text
     assert "values divided by 256 (not 255)" in str(audit(lambda image: np.asarray(image) / 256, size=SIZE))
+    assert "resized after the conversion to floats" in str(audit(normalized_first, size=SIZE))
+    assert "conversion" not in str(audit(fully_written, size=SIZE, inputs="numpy"))
     assert "resized to 46 x 64" in str(audit(letterbox_of_yolo, size=SIZE))
     assert "padded to 64 x 64, with the image at (9, 0)" in str(audit(letterbox_of_yolo, size=SIZE))
     text = str(audit(PIPELINES["torchvision's evaluation"][0], size=SIZE))
@@ -195,9 +219,53 @@ def test_two_pipelines_are_compared_on_noise_and_on_a_photograph() -> None:
     assert audit(of_pillow("bilinear"), same, size=SIZE).difference.largest == 0
 
 
-def test_half_a_pixel_of_shift_is_found() -> None:
-    found = audit(of_opencv("linear"), of_opencv("nearest"), size=SIZE)
-    assert "shifted by -" in found.difference.where
+def moved(down: float, right: float) -> Callable[[np.ndarray], np.ndarray]:
+    """OpenCV's linear resize of the image after it was moved by this many pixels."""
+    matrix = np.array([[1, 0, right], [0, 1, down]])
+
+    def resize(image: np.ndarray) -> np.ndarray:
+        x = cv2.warpAffine(image.astype(np.float32), matrix, image.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
+        return cv2.resize(x, (52, 48))
+
+    return resize
+
+
+def stated_shift(where: str) -> list[float]:
+    """(down, right) in pixels of the source."""
+    found = re.search(r"shifted by (\S+) pixels of the source (up|down) and (\S+) to the (left|right)", where)
+    return [float(found[1]) * (1 if found[2] == "down" else -1), float(found[3]) * (1 if found[4] == "right" else -1)]
+
+
+@pytest.mark.parametrize("size", [(100, 130), (40, 60)])
+@pytest.mark.parametrize("shift", [(0.5, 0.5), (-0.75, -0.9), (0, 0.3)])
+def test_a_shift_is_measured(shift: tuple[float, float], size: tuple[int, int]) -> None:
+    found = audit(lambda image: cv2.resize(image, (52, 48)), moved(*shift), size=size, inputs="numpy")
+    assert stated_shift(found.difference.where) == pytest.approx(shift, abs=0.04)
+    assert found.train.notes == ("resized to 48 x 52",)
+
+
+def test_a_resize_without_half_pixel_centers_is_shifted() -> None:
+    # output pixel i of 30 shows the position 2 i and not 2 i + 0.5
+    found = audit("opencv linear 30x28", "opencv nearest", size=(60, 84))
+    assert stated_shift(found.difference.where) == pytest.approx((0.5, 1), abs=0.04)
+    assert stated_shift(found.serve.notes[-1]) == pytest.approx((0.5, 1), abs=0.04)
+
+
+@pytest.mark.parametrize(
+    ("train", "serve", "size"),
+    [
+        ("pillow bilinear 224", "opencv linear", (480, 640)),
+        ("pillow bicubic 40x48", "opencv cubic", (101, 133)),
+        ("pillow lanczos 25x32", "pillow nearest", (60, 84)),
+        ("scikit-image bicubic 25x32", "opencv area", (60, 84)),
+        ("opencv linear 90x99", "opencv cubic", (60, 84)),
+        ("onnx linear 24x40", lambda x: F.interpolate(x.float(), (24, 40), mode="bilinear", align_corners=True), SIZE),
+    ],
+)
+def test_no_shift_is_stated_where_none_explains_the_difference(train: str, serve: Any, size: tuple[int, int]) -> None:
+    found = audit(train, serve, size=size)
+    assert found.difference.largest > 0
+    assert "shifted" not in str(found)
 
 
 def test_results_of_two_sizes_are_not_compared() -> None:

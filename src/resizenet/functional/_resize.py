@@ -85,7 +85,8 @@ def resize(
     for uint8 computes in fixed point and also rounds and clamps between the two axes. Bilinear results of the two
     differ by one level; bicubic results differ by tens of levels where they overshoot at edges between black and white.
     The CPU kernel is within two levels of Pillow up to 12. Pillow 13 resizes the vertical axis first if that removes
-    more than twice as many pixels as the other axis loses; bicubic results then differ by up to 30 levels. For results
+    more than twice as many rows as the image loses columns. Bicubic results then differ by up to about 30 levels, and
+    bilinear ones still by at most two. For results
     that equal Pillow's and do not depend on the device, take ``like="pillow"``.
 
     ``like`` reproduces the resize of another library for batches on any device, and is differentiable for floating
@@ -105,6 +106,10 @@ def resize(
     "scikit-image"  "nearest", "bilinear", "biquadratic", "bicubic"                                 True, False
     "matlab"        "nearest", "bilinear", "bicubic", "lanczos2", "lanczos3"                        True, False
     ==============  ==============================================================================  =================
+
+    ``torch.export`` with dynamic heights and widths needs sizes that all shrink or all grow with ``like``. Where
+    uint8 has a rule for some sizes, as the order of the axes in Pillow 13 and whole factors of OpenCV's area, one
+    exported program has one of the rules. ``torch.compile`` has no such limits.
 
     The libraries with "linear" and "cubic" also accept "bilinear" and "bicubic" for them. TensorFlow, ONNX and
     scikit-image return floats for uint8 images; here, their results are rounded half up and clamped to 0..255.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -13,10 +15,10 @@ _SPLINES: dict[int, tuple[Kernel, float]] = {1: (triangle, 1), 2: (quadratic_spl
 
 def _blur(in_size: int, out_size: int) -> Tensor:
     """The Gaussian of standard deviation (factor - 1) / 2, cut off at four of them, on a mirrored image."""
-    sigma = max(0.0, (in_size / out_size - 1) / 2)
-    if sigma == 0:
+    sigma = (in_size / out_size - 1) / 2
+    if sigma <= 0:
         return torch.eye(in_size, dtype=torch.float64, device="cpu")
-    radius = int(4 * sigma + 0.5)
+    radius = math.floor(4 * sigma + 0.5)
     offsets = integers(2 * radius + 1) - radius
     weights = (offsets.square() / (-2 * sigma**2)).exp()
     pixels = inside(integers(in_size)[:, None] + offsets, in_size, "mirror")

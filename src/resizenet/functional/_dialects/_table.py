@@ -11,6 +11,7 @@ from torch import Tensor
 from ..._checks import check_choice
 from . import _kernels as kernels
 from . import _opencv as opencv
+from . import _tensorflow as tensorflow
 from . import _uint8 as uint8
 from ._kernels import Kernel
 from ._methods import Axes, Dialect, Method
@@ -75,33 +76,23 @@ def _opencv() -> Dialect:
     return Dialect("opencv", methods, (False,), {"bilinear": "linear", "bicubic": "cubic"})
 
 
-def _tensorflow_nearest(in_size: int, out_size: int, antialias: bool) -> Taps:
-    scale = torch.tensor(in_size / out_size, dtype=torch.float32, device="cpu")
-    return nearest(((integers(out_size).float() + 0.5) * scale).floor(), in_size)
-
-
-def _tensorflow_bicubic(in_size: int, out_size: int, antialias: bool) -> Taps:
-    """Without antialias the kernel comes from a table with 1024 entries per pixel (resize_bicubic_op.cc)."""
-    cubic = partial(kernels.cubic, a=-0.5)
-    if antialias:
-        return _kernel(in_size, out_size, antialias, kernel=cubic, radius=2)
-    center = ((centers(in_size, out_size) - 0.5) * 1024).round() / 1024 + 0.5
-    return window(in_size, center, cubic, 2, stretch=1)
-
-
 def _tensorflow() -> Dialect:
     kernel_of: dict[str, tuple[Kernel, float]] = {
-        "bilinear": (kernels.triangle, 1),
         "lanczos3": (partial(kernels.lanczos, radius=3), 3),
         "lanczos5": (partial(kernels.lanczos, radius=5), 5),
         "mitchellcubic": (kernels.mitchell, 2),
         "gaussian": (kernels.gaussian, 1.5),
     }
     methods = {
-        word: Method(partial(_kernel, kernel=kernel, radius=radius)) for word, (kernel, radius) in kernel_of.items()
+        word: Method(partial(tensorflow.scale_and_translate, kernel=kernel, radius=radius))
+        for word, (kernel, radius) in kernel_of.items()
     }
-    area = Method(lambda in_size, out_size, antialias: overlaps(in_size, out_size))
-    others = {"nearest": Method(_tensorflow_nearest), "bicubic": Method(_tensorflow_bicubic), "area": area}
+    others = {
+        "nearest": Method(tensorflow.nearest_pixel),
+        "bilinear": Method(tensorflow.bilinear),
+        "bicubic": Method(tensorflow.bicubic),
+        "area": Method(lambda in_size, out_size, antialias: overlaps(in_size, out_size)),
+    }
     return Dialect("tensorflow", {**others, **methods}, (False, True))
 
 

@@ -21,6 +21,7 @@ from ._candidates import Candidate, parse_candidate
 from ._identify import Identity, identify
 from ._pipeline import Inputs, Pipeline, UnreadableError, open_pipeline, read_values, to_image
 from ._plot import plot_audit
+from ._shift import describe_shift, find_shift, smooth_results
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,7 @@ def audit(
         source,
         identities[0],
         serve=identities[1],
-        difference=_difference(results, identities) if results else None,
+        difference=_difference(results, _shift(pipelines, identities, source)) if results else None,
         effect=None if model is None or images is None else _effect(pipelines, images, model),
         advice=_advice(identities[0]) if _what(identities[0]) != _what(identities[1]) else "",
         _pictures=tuple(levels for _, levels in results),
@@ -225,20 +226,27 @@ def _results(pipelines: list[Pipeline], source: tuple[int, int]) -> list[tuple[T
     return found
 
 
-def _difference(results: list[tuple[Tensor, Tensor]], identities: list[Identity]) -> Difference:
+def _shift(
+    pipelines: list[Pipeline], identities: list[Identity], source: tuple[int, int]
+) -> tuple[float, float] | None:
+    """How far the results of the second pipeline are shifted against those of the first."""
+    if not all(identity.is_whole for identity in identities):
+        return None
+    train, serve = smooth_results(pipelines, [read_values(pipeline, source) for pipeline in pipelines], source)
+    return find_shift(source, serve, train)
+
+
+def _difference(results: list[tuple[Tensor, Tensor]], shift: tuple[float, float] | None) -> Difference:
     noise = (results[0][0] - results[1][0]).abs()
     noise = torch.where(noise < 1e-3, 0.0, noise)  # float32 rounding of normalized values
     square = float((results[0][1] - results[1][1]).square().mean())
     psnr = 10 * math.log10(255**2 / square) if square > 1e-6 else math.inf
-    return Difference(float(noise.max()), float(noise.mean()), psnr, _where(results, identities))
+    return Difference(float(noise.max()), float(noise.mean()), psnr, _where(results, shift))
 
 
-def _where(results: list[tuple[Tensor, Tensor]], identities: list[Identity]) -> str:
-    shifts = [identity.shift for identity in identities]
-    if shifts[0] is not None and shifts[1] is not None:
-        down, right = (after - before for before, after in zip(*shifts, strict=True))
-        if max(abs(down), abs(right)) > 0.2:
-            return f"the second one is shifted by {down:.2f} pixels of the source down and {right:.2f} to the right"
+def _where(results: list[tuple[Tensor, Tensor]], shift: tuple[float, float] | None) -> str:
+    if shift is not None:
+        return f"the second one is {describe_shift(shift)}"
     gap = (results[0][1] - results[1][1]).abs()
     if gap.max() < 1e-3:
         return "only on noise"
@@ -263,7 +271,7 @@ def _advice(identity: Identity) -> str:
     assert candidate is not None  # for the type checker
     text = f"transforms.Stretch({geometry.size}, {candidate.arguments})"
     text += "" if match.work == "uint8" else " on a floating image"
-    return text if identity.shift is not None else f"{text}, after and before the same crops"
+    return text if identity.is_whole else f"{text}, after and before the same crops"
 
 
 def _what(identity: Identity) -> object:

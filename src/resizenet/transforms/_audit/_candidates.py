@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from ...functional import INTERPOLATIONS, resize
+from ...functional import INTERPOLATIONS, OnnxResize, resize
 from ...functional._interpolation import Like, parse_rule
 from ...functional._libraries import library_rules
 
@@ -27,13 +27,18 @@ class Candidate:
 
     def __str__(self) -> str:
         setting = f", antialias={self.antialias}" if self.explicit else ""
+        if isinstance(self.like, OnnxResize):
+            return f"onnx {self.interpolation}, {self.like.coordinate_transformation_mode}{setting}"
         return f"{self.like} {self.interpolation}{setting}"
 
     @property
     def arguments(self) -> str:
         """The arguments of ``functional.resize`` and of the transforms."""
         setting = f", antialias={self.antialias}" if self.explicit else ""
-        return f'interpolation="{self.interpolation}"{setting}, like="{self.like}"'
+        like = f'"{self.like}"'
+        if isinstance(self.like, OnnxResize):
+            like = f'OnnxResize(coordinate_transformation_mode="{self.like.coordinate_transformation_mode}")'
+        return f'interpolation="{self.interpolation}"{setting}, like={like}'
 
     def resize(self, image: Tensor, size: tuple[int, int]) -> Tensor:
         """The resize of (B, C, H, W), uint8 or floating."""

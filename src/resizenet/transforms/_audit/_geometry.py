@@ -47,10 +47,6 @@ class Line:
     step: float
     start: float
 
-    def shift(self, length: int, shown: int) -> float:
-        """How far the image is shifted in pixels of the input, for an axis that is shown whole."""
-        return self.start - (0.5 * length / shown - 0.5)
-
 
 def read_lines(pipeline: Pipeline, values: Values, size: tuple[int, int]) -> tuple[Line, Line]:
     """The lines of both axes, by least squares without the outer tenth; raise UnreadableError if they are none."""

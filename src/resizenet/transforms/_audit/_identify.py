@@ -11,6 +11,7 @@ from . import _probes as probes
 from ._candidates import Candidate, Work, all_candidates
 from ._geometry import Geometry, find_geometries, read_lines
 from ._pipeline import Pipeline, UnreadableError, Values, read_values
+from ._shift import describe_shift, find_shift, smooth_results
 
 _EXACT = 0.02  # levels; float32 results of numbers up to 255 differ by 0.01 where positions are rounded to float32
 _FAR = 8.0  # levels on average; the passes of Pillow's bicubic on noise are 2 levels from those on floats
@@ -42,14 +43,14 @@ class Identity:
         nearest: the three resizes nearest to it if none agrees.
         notes: what else it does, such as normalization, padding or a swap of channels.
         problem: why it has no resize that can be named, if so.
-        shift: (down, right), by how many pixels of the source the result is shifted; None if it is cropped.
+        is_whole: whether the result shows the whole image.
     """
 
     matches: tuple[Match, ...] = ()
     nearest: tuple[Match, ...] = ()
     notes: tuple[str, ...] = ()
     problem: str = ""
-    shift: tuple[float, float] | None = None
+    is_whole: bool = False
 
     @property
     def is_exact(self) -> bool:
@@ -96,10 +97,11 @@ def identify(pipeline: Pipeline, size: tuple[int, int]) -> Identity:
     agreeing = [match for match in agreeing if match.geometry == best.geometry]
     if agreeing and not _agrees_on_photograph(pipeline, values, agreeing[0], size):
         agreeing = []
-    notes = _notes(values, tuple(result.shape[-2:]), agreeing[0].geometry if agreeing else None, size)
-    whole = len(geometries) == 1
-    shift = (lines[0].shift(size[0], shown[0]), lines[1].shift(size[1], shown[1])) if whole else None
-    return Identity(tuple(_unique(agreeing)), () if agreeing else tuple(matches[:3]), notes, shift=shift)
+    notes = _notes(values, tuple(result.shape[-2:]), agreeing[0] if agreeing else None, size)
+    is_whole = len(geometries) == 1
+    shift = find_shift(size, *smooth_results([pipeline], [values], size)) if is_whole else None
+    notes = (*notes, describe_shift(shift)) if shift else notes
+    return Identity(tuple(_unique(agreeing)), () if agreeing else tuple(matches[:3]), notes, is_whole=is_whole)
 
 
 def _compare_all(target: Tensor, geometries: list[Geometry], size: tuple[int, int]) -> list[Match]:
@@ -156,17 +158,19 @@ def _unique(matches: list[Match]) -> list[Match]:
     return [match for match in matches if match.work == "uint8" or match.candidate not in on_bytes]
 
 
-def _notes(
-    values: Values, result: tuple[int, ...], geometry: Geometry | None, size: tuple[int, int]
-) -> tuple[str, ...]:
-    notes = [] if geometry is None else [geometry.describe(size, values.content[2:])]
+def _notes(values: Values, result: tuple[int, ...], match: Match | None, size: tuple[int, int]) -> tuple[str, ...]:
+    notes = [] if match is None else [match.geometry.describe(size, values.content[2:])]
     top, left, height, width = values.content
     if (height, width) != result:
         notes.append(f"padded to {result[0]} x {result[1]}, with the image at ({top}, {left})")
     if values.order != (0, 1, 2):
         notes.append(f"channels in the order {''.join('RGB'[channel] for channel in values.order)}")
     scaling = _describe_scaling(values)
-    return (*notes, scaling) if scaling else tuple(notes)
+    if scaling:
+        notes.append(scaling)
+        if match is not None and match.candidate is not None and match.work == "floats":
+            notes.append("resized after the conversion to floats")
+    return tuple(notes)
 
 
 def _describe_scaling(values: Values) -> str:
