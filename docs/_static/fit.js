@@ -5,7 +5,8 @@ function fit() {
     const style = getComputedStyle(block);
     const padding = parseFloat(style.paddingLeft) + parseFloat(style.paddingRight);
     const ratio = (block.clientWidth - padding) / (block.scrollWidth - padding);
-    if (ratio < 1) block.style.fontSize = `${0.98 * ratio * parseFloat(style.fontSize)}px`;
+    const size = Math.max(6.5, 0.98 * ratio * parseFloat(style.fontSize)); // longer lines than a report's are scrolled
+    if (ratio < 1) block.style.fontSize = `${size}px`;
   }
 }
 

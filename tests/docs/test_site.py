@@ -176,7 +176,9 @@ def test_a_reader_goes_from_the_start_page_to_a_guide(browser: Any, address: str
 
     browser.get(address)
     assert browser.title == f"resizenet {resizenet.__version__}"
-    browser.find_element(By.CSS_SELECTOR, f".sidebar-tree a[href='{guide}.html']").click()
+    link = browser.find_element(By.CSS_SELECTOR, f".sidebar-tree a[href='{guide}.html']")
+    browser.execute_script("arguments[0].scrollIntoView({behavior: 'instant', block: 'center'})", link)
+    link.click()
     title = (DOCS / f"{guide}.md").read_text().splitlines()[0].removeprefix("# ")
     assert browser.current_url == f"{address}{guide}.html"
     assert browser.find_element(By.TAG_NAME, "h1").text.removesuffix("¶").strip() == title
