@@ -29,3 +29,7 @@ def test_every_snippet_runs_and_prints_the_text_below_it(
         with contextlib.redirect_stdout(printed):
             exec(code, names)  # in order and in one namespace, as a reader runs them
         assert printed.getvalue().split("\n") == expected.split("\n")
+
+
+def test_lines_of_the_readme_fit_120_columns() -> None:
+    assert [line for line in (ROOT / "README.md").read_text().splitlines() if len(line) > 120] == []
