@@ -13,7 +13,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from ._sums import Axis, by_chunks
+from ._sums import Axis, by_chunks, contiguous
 from ._taps import Taps
 
 
@@ -91,7 +91,7 @@ def opencv_linear(x: Tensor, axes: tuple[Taps, Taps]) -> Tensor:
     pixels, weights = rows.pixels.to(x.device), rows.weights.to(x.device, torch.int32)
 
     def resize(planes: Tensor) -> Tensor:
-        wide = (horizontal.sums(planes).to(torch.int32) >> 4).contiguous()
+        wide = contiguous(horizontal.sums(planes).to(torch.int32) >> 4)
         above, below = (
             wide.index_select(1, pixels[:, tap]).mul_(weights[:, tap, None]).bitwise_right_shift_(16) for tap in (0, 1)
         )
