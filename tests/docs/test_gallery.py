@@ -97,3 +97,11 @@ def test_policies(drawn: Callable[[str], list[Any]]) -> None:
         assert sum(len(axes.patches) for axes in figure.axes) == 12  # a box in each
         shown.add(name)
     assert shown == {name for name in transforms.__all__ if name.endswith("Policy")} - {"ResizePolicy"}
+
+
+def test_dialects(drawn: Callable[[str], list[Any]], capsys: pytest.CaptureFixture[str]) -> None:
+    circles, weights = drawn("plot_dialects")
+    assert [len(figure.axes) for figure in (circles, weights)] == [10, 3]
+    darkest = [int(line.split()[-1]) for line in capsys.readouterr().out.splitlines()]
+    assert all(level > 150 for level in darkest[:5])  # those that antialias make the line gray
+    assert darkest[5:] == [0] * 5

@@ -71,10 +71,10 @@ class Axis:
 
 
 def by_chunks(x: Tensor, size: tuple[int, int], resize: Callable[[Tensor], Tensor]) -> Tensor:
-    """``resize`` of all planes (B * C, H, W) of (B, C, H, W) to ``size``, a few at a time on a CPU."""
+    """``resize`` of all planes (B * C, H, W) of (B, C, H, W) to ``size``, in uint8; a few at a time on a CPU."""
     planes = rearrange(x, "b c h w -> (b c) h w")
     if not _is_eager_on_cpu(x):
-        return rearrange(resize(planes), "(b c) h w -> b c h w", c=x.shape[1])
+        return rearrange(resize(planes).to(torch.uint8), "(b c) h w -> b c h w", c=x.shape[1])
     out = x.new_empty(len(planes), *size)
     count = max(1, _CHUNK // planes[0].numel())
     for start in range(0, len(planes), count):

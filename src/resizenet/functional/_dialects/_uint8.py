@@ -44,7 +44,7 @@ def _two_passes(x: Tensor, axes: tuple[Taps, Taps], bits: int, dtype: torch.dtyp
     def resize(planes: Tensor) -> Tensor:
         for axis in order:
             planes = _to_levels(axis.sums(planes), bits)
-        return planes.to(torch.uint8)
+        return planes
 
     return by_chunks(x, _size(axes), resize)
 
@@ -52,9 +52,7 @@ def _two_passes(x: Tensor, axes: tuple[Taps, Taps], bits: int, dtype: torch.dtyp
 def _one_rounding(x: Tensor, axes: tuple[Taps, Taps], bits: int) -> Tensor:
     """Both axes, with weights of ``bits`` bits each, rounded half up and clamped at the end."""
     rows, columns = (Axis(_whole(taps, bits), dim, torch.float64) for taps, dim in zip(axes, (-2, -1), strict=True))
-    return by_chunks(
-        x, _size(axes), lambda planes: _to_levels(rows.sums(columns.sums(planes)), 2 * bits).to(torch.uint8)
-    )
+    return by_chunks(x, _size(axes), lambda planes: _to_levels(rows.sums(columns.sums(planes)), 2 * bits))
 
 
 def _pillow(x: Tensor, axes: tuple[Taps, Taps], *, rows_first: bool) -> Tensor:
@@ -95,7 +93,7 @@ def opencv_linear(x: Tensor, axes: tuple[Taps, Taps]) -> Tensor:
         above, below = (
             wide.index_select(1, pixels[:, tap]).mul_(weights[:, tap, None]).bitwise_right_shift_(16) for tap in (0, 1)
         )
-        return above.add_(below).add_(2).bitwise_right_shift_(2).to(torch.uint8)
+        return above.add_(below).add_(2).bitwise_right_shift_(2)
 
     return by_chunks(x, _size(axes), resize)
 
