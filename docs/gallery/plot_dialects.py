@@ -38,7 +38,7 @@ circle = torch.where((radius - 104).abs() < 1, 0, 255).to(torch.uint8)[None, Non
 figure, axes = plt.subplots(2, 5, figsize=(9, 4.1), layout="constrained")
 for panel, (title, (like, interpolation)) in zip(axes.flat, RULES.items(), strict=True):
     result = resize(circle, 32, interpolation=interpolation, like=like)
-    panel.imshow(result[0, 0], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    panel.imshow(result[0, 0].numpy(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     panel.set_title(title, fontsize=9)
     panel.set_axis_off()
     print(f"{title}: the darkest pixel has the level {result.min()}")
@@ -71,7 +71,7 @@ for panel, (title, rules) in zip(axes, kernels.items(), strict=True):
     for (name, (like, interpolation)), marker in zip(rules.items(), "os^", strict=True):
         antialias = True if like == "matlab" else None
         row = resize_matrix(32, 8, interpolation=interpolation, like=like, antialias=antialias)[3]
-        panel.plot(range(6, 22), row[6:22], marker=marker, markersize=4, linewidth=1, label=name)
+        panel.plot(range(6, 22), row[6:22].numpy(), marker=marker, markersize=4, linewidth=1, label=name)
     panel.set_title(title, fontsize=10)
     panel.set_xlabel("input pixel")
     panel.legend(fontsize=7)
