@@ -110,6 +110,8 @@ VIT = torchvision.models.VisionTransformer(32, 8, 1, 1, 8, 8)
 MISTAKES: dict[type[Exception], list[tuple[Callable[[], object], str]]] = {
     rn.SizeError: [
         (lambda: rn.Resizer((5, 0)), f"size: {SIZE}, each at least 1, got (5, 0)"),
+        (lambda: rn.LinearResizer(nn.Identity()), f"size: {SIZE} in whole pixels, got Identity()"),
+        (lambda: rn.Resizer(nn.Parameter(torch.ones(2))), f"size: {SIZE} in whole pixels, got Parameter containing"),
         (lambda: rn.FixedResizer(5)(IMAGE, (1, 2, 3)), f"size: {SIZE}, got 3 numbers in (1, 2, 3)"),
         (lambda: functional.resize(IMAGE, 2.5), f"size: {SIZE} in whole pixels, got 2.5"),
         (lambda: functional.resize(IMAGE, 2**31), f"size: {SIZE}, each at most 2147483647, got 2147483648"),

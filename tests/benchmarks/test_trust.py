@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -45,6 +46,12 @@ def test_a_summary_counts_outcomes_and_cases_by_file(tmp_path: Path, monkeypatch
     assert record["cases"] == {"boxes": 7}
     assert record["failures"] == ["a/test_boxes.py::y"]
     assert record["command"].endswith("python -m pytest --summary fuzz tests/fuzz")
+
+
+@pytest.mark.parametrize("file", sorted((RESULTS / "trust").glob("fuzz-*.json")), ids=lambda file: file.stem)
+def test_a_committed_fuzz_run_has_the_number_of_cases_in_its_command(file: Path) -> None:
+    record = read(file, "cases")
+    assert sum(record["cases"].values()) >= int(re.match(r"FUZZ_CASES=(\d+) ", record["command"])[1])
 
 
 @pytest.mark.parametrize(("found", "tried"), [(0, 7), (7, 7), (31, 40), (1, 300)])

@@ -27,7 +27,7 @@ class BaseResizer(nn.Module):
     def __init__(self, size: Size, *, interpolation: Interpolation, antialias: bool) -> None:
         super().__init__()
         check_choice("interpolation", interpolation, INTERPOLATIONS)
-        self.size = size
+        self.size = parse_size(size)  # torch would register a module as a child, without calling the setter
         self.interpolation = interpolation
         self.antialias = antialias
 
