@@ -17,7 +17,7 @@ from .resizers import FixedResizer, LaplacianResizer, LinearResizer, ResizedMode
 from .surgery import AnySize, adapt, adapt_to_resolution
 from .transforms import ResizeAudit, audit
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 __all__ = [
     "AnySize",

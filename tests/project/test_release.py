@@ -33,17 +33,22 @@ def check_contents() -> ModuleType:
     return module
 
 
-def test_the_version_is_written_in_one_place() -> None:
+def test_docs_and_makefile_read_the_version_from_the_package() -> None:
     assert "version" in PROJECT["dynamic"]
     assert PYPROJECT["tool"]["hatch"]["version"]["path"] == "src/resizenet/__init__.py"
-    others = [ROOT / "CITATION.cff", ROOT / "docs" / "conf.py", ROOT / "Makefile"]
+    others = [ROOT / "docs" / "conf.py", ROOT / "Makefile"]
     assert [path for path in others if resizenet.__version__ in path.read_text()] == []
-    assert not re.search(r"^version:", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
 
 
-def test_a_released_version_has_its_section_in_the_changelog() -> None:
+def test_the_newest_section_of_the_changelog_is_that_of_the_version_and_short() -> None:
+    head, *lines = (ROOT / "CHANGELOG.md").read_text().split("\n## ")[1].rstrip().splitlines()
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     version = Version(resizenet.__version__)
-    assert f"## [{'Unreleased' if version.is_devrelease else version}]" in (ROOT / "CHANGELOG.md").read_text()
+    released = f"[{cited['version']}] - {cited['date-released']}"
+    assert head == ("[Unreleased]" if version.is_devrelease else released)
+    assert version.is_devrelease or cited["version"] == str(version)
+    assert len(lines) < 40
+    assert max(map(len, lines)) <= 120
 
 
 def test_pre_commit_runs_the_ruff_of_the_dev_extra() -> None:
