@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, get_args
@@ -151,7 +152,8 @@ def audit(
         >>> print(audit(v2.Resize((24, 32)), size=(48, 60)))
         pipeline    pillow bilinear, exact (the same here: pillow-12 bilinear)
                     resized to 24 x 32
-        instead     transforms.Stretch((24, 32), interpolation="bilinear", like="pillow")
+        instead     transforms.Stretch((24, 32), interpolation="bilinear",
+                    like="pillow")
     """
     source = parse_size(size)
     check_choice("inputs", inputs, get_args(Inputs))
@@ -319,5 +321,6 @@ def _to_batch(image: Tensor) -> Tensor:
 
 
 def _indent(title: str, text: str) -> str:
-    first, *rest = text.split("\n")
+    """Put a title before a text of one or more lines, in 80 columns."""
+    first, *rest = (part for line in text.split("\n") for part in textwrap.wrap(line, 68, break_on_hyphens=False))
     return "\n".join([f"{title:<11} {first}", *(f"{'':<11} {line}" for line in rest)])
