@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,24 +39,26 @@ def fuzz(records: dict[str, Record]) -> str:
 
 def mutants(records: dict[str, Record]) -> str:
     """One row per module, and every mutant that was not found."""
-    rows, survivors = [], ""
+    rows, missed = [], {"survived": "", "not found in time": ""}
     for name, record in records.items():
-        module, outcomes = name.removeprefix("mutants-"), record["outcomes"]
-        survived = [change for change, outcome in outcomes.items() if outcome != "found"]
-        found = len(outcomes) - len(survived)
-        low, high = wilson(found, len(outcomes))
+        outcomes = record["outcomes"]
+        counts = Counter(outcomes.values())
+        low, high = wilson(counts["found"], len(outcomes))
         rows.append(
             {
-                "module": f"`{module}`",
+                "module": f"`{name.removeprefix('mutants-')}`",
                 "possible faults": f"{record['mutants']:,}",
                 "tried": str(len(outcomes)),
-                "found": str(found),
-                "share": f"{found / len(outcomes):.0%}",
+                "found": str(counts["found"]),
+                **{outcome: str(counts[outcome]) for outcome in missed},
+                "share found": f"{counts['found'] / len(outcomes):.0%}",
                 "95 % interval": f"{low:.0%} to {high:.0%}",
             }
         )
-        survivors += "".join(f"- `{change}`\n" for change in survived)
-    return Table.of(rows).markdown() + (f"\nNot found:\n\n{survivors}" if survivors else "")
+        for outcome in missed:
+            missed[outcome] += "".join(f"- `{change}`\n" for change, found in outcomes.items() if found == outcome)
+    lists = [f"\n{outcome.capitalize()}:\n\n{changes}" for outcome, changes in missed.items() if changes]
+    return Table.of(rows).markdown() + "".join(lists)
 
 
 def wilson(found: int, tried: int) -> tuple[float, float]:
