@@ -95,7 +95,7 @@ def platforms(records: dict[str, Record]) -> str:
         versions = record["versions"]
         key = (record["device"], versions["python"], versions["torch"], versions.get("torchvision", ""))
         rows.setdefault(key, []).append(name.partition("-")[0])
-    header = ["device", "Python", "torch", "torchvision", "runs"]
+    header = ["device", "Python", "torch", "torchvision", "runs"]  # their commands are below the other tables
     return Table(header, [[*key, ", ".join(sorted(set(names)))] for key, names in rows.items()], left=5).markdown()
 
 
@@ -112,7 +112,8 @@ def write_docs(folder: Path, results: Path = RESULTS / "trust") -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, (pattern, table, command) in FRAGMENTS.items():
         records = sorted(((file.stem, read(file)) for file in results.glob(pattern)), key=lambda pair: pair[1]["date"])
-        text = table(dict(records)) + _sources(records) if records else f"Not run yet: `{command}`.\n"
+        text = table(dict(records)) if records else f"Not run yet: `{command}`.\n"
+        text += _sources(records) if records and table is not platforms else ""
         (folder / f"trust-{name}.md").write_text(text)
 
 
