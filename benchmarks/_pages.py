@@ -17,6 +17,7 @@ import re
 import shutil
 from pathlib import Path
 
+from benchmarks import _dialect_docs as dialects
 from benchmarks import accuracy, throughput, trust
 from benchmarks.gpu import _docs as gpu
 
@@ -28,7 +29,7 @@ _PICTURE = re.compile(r"\]\(\.\./pictures/(\S+)\)")
 
 def write_fragments(folder: Path) -> None:
     """Write every table as a Markdown file, and every picture."""
-    for evidence in (accuracy, throughput, trust, gpu):
+    for evidence in (accuracy, throughput, trust, gpu, dialects):
         evidence.write_docs(folder)
 
 

@@ -139,18 +139,17 @@ def measure(network: Network, images: Tensor, labels: Tensor, size: int, rules: 
     return rows
 
 
-def table(rows: list[Row], size: int) -> str:
-    """The rows of one size in Markdown."""
+def table(rows: list[Row]) -> str:
+    """The rows of one size in Markdown; changes are against the first one."""
     lines = [
-        "| like | interpolation | mean difference, levels | other prediction | accuracy | difference |",
-        "|---|---|---|---|---|---|",
+        "| like | interpolation | mean difference, levels | other prediction | accuracy | change |",
+        "|---|---|--:|--:|--:|--:|",
     ]
-    rows = [row for row in rows if row["size"] == size]
     for row in rows:
-        gap = float(row["accuracy"]) - float(rows[0]["accuracy"])
+        change = round(float(row["accuracy"]) - float(rows[0]["accuracy"]), 1) + 0.0  # no -0.0
         lines.append(
             f'| "{row["like"]}" | {row["interpolation"]} | {row["levels"]:.2f} | {row["changed"]:.1f} % '
-            f"| {row['accuracy']:.1f} % | {gap:+.1f} |"
+            f"| {row['accuracy']:.1f} % | {change:+.1f} |"
         )
     return "\n".join(lines)
 
@@ -163,7 +162,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.table:
         rows = read(FILE, "rows")["rows"]
-        print(table(rows, 16), table(rows, 128), sep="\n\n")
+        print(*(table([row for row in rows if row["size"] == size]) for size in (16, 128)), sep="\n\n")
         return
     if options.data is None:
         parser.error("--data is needed to measure")
