@@ -11,7 +11,6 @@ import argparse
 
 import numpy as np
 import torch
-from skimage import data
 from torch import Tensor
 
 from resizenet.functional import resize
@@ -41,6 +40,8 @@ Row = dict[str, float | str]
 
 def crops(side: int = 224) -> list[Tensor]:
     """Overlapping square crops of the photographs, uint8 (1, 3, s, s), all larger than 224 px."""
+    from skimage import data  # only to measure, not for the tables of the docs
+
     found = []
     for name in PHOTOGRAPHS:
         array = data.stereo_motorcycle()[name.endswith("right")] if "motorcycle" in name else getattr(data, name)()
