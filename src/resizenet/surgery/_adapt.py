@@ -24,12 +24,13 @@ def adapt(
     positions: Convention = "timm",
     inplace: bool = False,
 ) -> nn.Module:
-    """Return the model with fewer strides, so that its last map fits the input size; the other weights are kept.
+    """Return the model with fewer strides, so that its last map fits the input size.
 
-    The last map of a model made for 224 px has one position at 32 px. ``adapt`` removes strides, from the first layers
-    on, so that the last map has 4x4 positions. It finds the strides by tracing the model (see ``report``), so any
-    network whose strides belong to convolution and pooling modules can be adapted. ``surgery.plan`` takes the same
-    arguments and returns the changes without making them.
+    Weights are kept, except those of a changed kernel, which are computed from the old ones, and those of a new
+    classifier. The last map of a model made for 224 px has one position at 32 px. ``adapt`` removes strides, from the
+    first layers on, so that the last map has 4x4 positions. It finds the strides by tracing the model (see ``report``),
+    so any network whose strides belong to convolution and pooling modules can be adapted. ``surgery.plan`` takes the
+    same arguments and returns the changes without making them.
 
     The first convolution and the classifier are edited, not replaced, so their hooks, padding, bias, dtype, device,
     mode and ``requires_grad`` are kept. Weights that are drawn at random (a new classifier, a "fresh" stem) require

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import torchvision
 from torch import nn
@@ -12,7 +13,7 @@ from ..._errors import ArgumentError, ShapeError, UnsupportedModelError
 from ..._text import format_count, format_size
 from ..._tracing import Row, Trace, first_layers, last_map, side_multiple, stages, trace
 from ...surgery import Adaptation, plan
-from ...surgery._plan import OutputStride, Stem
+from ...surgery._plan import OutputStride
 
 _GOOD_MAP = 4  # positions per side of the last map of a CIFAR ResNet-18 at 32 px
 _OUTPUT_STRIDES: tuple[OutputStride, ...] = ("auto", 16, 8, 4)  # the first one that leaves a good map is suggested
@@ -65,12 +66,10 @@ def _adapting(model: nn.Module, traced: Trace, input_size: tuple[int, int]) -> I
         yield f"{code}: {_effect(traced, best.last_map[1], best.macs[1])}; for training from scratch"
 
 
-def _plan(
-    model: nn.Module, input_size: tuple[int, int], *, output_stride: OutputStride = "auto", stem: Stem = "auto"
-) -> Adaptation | None:
+def _plan(model: nn.Module, input_size: tuple[int, int], **options: Any) -> Adaptation | None:
     """Return the plan, or None if the model cannot be adapted in this way."""
     try:
-        return plan(model, input_size, output_stride=output_stride, stem=stem)
+        return plan(model, input_size, **options)
     except (UnsupportedModelError, ArgumentError):
         return None
 
