@@ -28,7 +28,7 @@ from ._survey import survey
 SOURCES, TESTS = (Path(__file__).parents[2] / folder for folder in ("src", "tests"))
 MODULES = ("_sizes", "functional", "resizers", "transforms", "surgery")
 EXAMPLES = 10  # of each Hypothesis test
-SECONDS = 20  # of a processor's time for the tests of one mutant, their imports included
+SECONDS = 45  # of a processor's time for the tests of one mutant, their imports included
 PRELOADED = ("einops", "hypothesis", "numpy", "PIL.Image", "pytest", "timm", "torchvision", "torch._dynamo", "rich")
 
 
