@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import onnx
 import onnxruntime
+import PIL
 from onnx import TensorProto, helper
 from PIL import Image
 from skimage import transform
@@ -40,13 +41,19 @@ def pillow(image: Array, size: Size, interpolation: str) -> Array:
     resample = PILLOW[interpolation]
     if image.dtype == np.uint8 and image.shape[2] == 4:
         width, height = image.shape[1::-1]
-        return np.asarray(Image.frombytes("CMYK", (width, height), image.tobytes()).resize(size[::-1], resample))
+        return _pillow_13(Image.frombytes("CMYK", (width, height), image.tobytes()), size, resample)
     if image.dtype == np.uint8 and image.shape[2] == 3:
-        return np.asarray(Image.fromarray(image).resize(size[::-1], resample))
-    planes = [
-        Image.fromarray(np.ascontiguousarray(plane)).resize(size[::-1], resample) for plane in image.transpose(2, 0, 1)
-    ]
-    return np.stack([np.asarray(plane) for plane in planes], -1)
+        return _pillow_13(Image.fromarray(image), size, resample)
+    planes = image.transpose(2, 0, 1)
+    return np.stack([_pillow_13(Image.fromarray(np.ascontiguousarray(p)), size, resample) for p in planes], -1)
+
+
+def _pillow_13(image: Image.Image, size: Size, resample: Image.Resampling) -> Array:
+    """Resize with the order of the passes of Pillow 13; Python 3.10 has Pillow 12 only."""
+    removed_rows, removed_columns = image.height - size[0], image.width - size[1]
+    if int(PIL.__version__.partition(".")[0]) < 13 and removed_rows > 2 * max(removed_columns, 0):
+        image = image.resize((image.width, size[0]), resample)
+    return np.asarray(image.resize(size[::-1], resample))
 
 
 def opencv(image: Array, size: Size, interpolation: str) -> Array:
