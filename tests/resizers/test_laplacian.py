@@ -102,3 +102,11 @@ def test_the_narrowest_blur_is_none_and_the_widest_is_a_mean(sigma: float, expec
 def test_the_published_weights_have_two_layers() -> None:
     with pytest.raises(ArgumentError, match="num_layers: expected 2, as the published weights have, got 1"):
         LaplacianResizer.paper(16, num_layers=1)
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate"])
+def test_a_compiled_one_pads_in_the_same_way(mode: str) -> None:
+    resizer = LaplacianResizer.paper(8, padding_mode=mode).double()
+    x = torch.rand(1, 3, 12, 9, dtype=torch.float64)
+    compiled = torch.compile(resizer, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x), resizer(x))

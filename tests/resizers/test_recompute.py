@@ -72,6 +72,15 @@ def test_output_gradients_and_statistics_are_the_same(
     torch.testing.assert_close(step(recomputed, recomputed, shape, backwards=backwards), expected, **CLOSE)
 
 
+def test_statistics_are_updated_before_the_backward_pass() -> None:
+    plain, recomputed = twins()
+    x = torch.rand(2, 3, 9, 10, dtype=torch.float64)
+    for resizer in (plain, recomputed):
+        resizer.train()(x)
+    torch.testing.assert_close(dict(recomputed.named_buffers()), dict(plain.named_buffers()), **CLOSE)
+    assert recomputed.norm.num_batches_tracked == 1
+
+
 @pytest.mark.parametrize("checkpoint", [True, False])
 def test_one_value_per_channel_is_refused_in_training(checkpoint: bool) -> None:
     resizer = Resizer((7, 11), checkpoint=checkpoint)
