@@ -181,7 +181,7 @@ def _row(name: str, module: nn.Module, before: Tensor | None, after: Tensor | No
         kind=type(module).__name__,
         input_map=layout_before.map if layout_before else None,
         output_map=size,
-        channels=after.numel() // (size[0] * size[1]) if after is not None and size else None,
+        channels=after.numel() // (size[0] * size[1]) if after is not None and size and all(size) else None,
         stride=layout.stride if layout else None,
         receptive_field=(fields[0].size, fields[1].size) if fields else None,
         field_start=(fields[0].first, fields[1].first) if fields else None,

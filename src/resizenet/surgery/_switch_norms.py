@@ -46,7 +46,8 @@ class _ChooseBySize:
         self.sizes, self.choice = sizes, choice
 
     def __call__(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        images = next(iter([*args, *kwargs.values()]), None)
+        inputs = [*args, *kwargs.values()]
+        images = inputs[0] if inputs else None
         if not isinstance(images, Tensor) or images.ndim < 2:
             raise ShapeError(f"switch_norms: expected images as the first argument, got {type(images).__name__}")
         size = (images.shape[-2], images.shape[-1])
